@@ -1,0 +1,259 @@
+"""The catalogue: what people ask about the worlds of a store, as SQLModel records in catalog.sqlite.
+
+It is made from the shards, one shard per transaction, and made again where a kill left it behind or it was removed.
+The fields of a record are those of the row of the same name in describe.py, which explains them.  This module imports
+SQLModel (0.3 s), so others import it inside functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import delete, insert
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.orm import registry
+from sqlmodel import Field, Session, SQLModel, col, create_engine, select
+
+from worlddb.describe import Description, describe
+from worlddb.errors import StoreError
+from worlddb.store import Codecs, DomainNote, Store, read_domains, read_shard, shard_path, unwritable
+
+_COMPACT = {"sqlite_with_rowid": False}
+"""Tables of many rows are stored in the order of their keys, which halves them."""
+
+
+class Catalog(SQLModel, registry=registry()):
+    """The base of all records, with a MetaData of their own."""
+
+
+class WorldRecord(Catalog, table=True):
+    """One world."""
+
+    __tablename__ = "worlds"
+    world: str = Field(primary_key=True)
+    position: int = Field(unique=True)
+    seed: int
+    profile: str
+    domain: str = Field(index=True)
+    domain_group: str
+    title: str
+    naming: str
+    locale: str
+    now: int
+    tables: int
+    columns: int
+    foreign_keys: int
+    rules: int
+    rows: int
+    bytes: int
+    stored_bytes: int
+    digest: str
+
+
+class TableRecord(Catalog, table=True):
+    """One table of a world."""
+
+    __tablename__ = "tables"
+    __table_args__ = _COMPACT
+    world: str = Field(primary_key=True)
+    table_name: str = Field(primary_key=True)
+    ordinal: int
+    entity: str
+    archetype: str
+    origin: str
+    key_style: str
+    columns: int
+    foreign_keys: int
+    states: int
+    rows: int
+
+
+class ColumnRecord(Catalog, table=True):
+    """One column."""
+
+    __tablename__ = "columns"
+    __table_args__ = _COMPACT
+    world: str = Field(primary_key=True)
+    table_name: str = Field(primary_key=True)
+    column_name: str = Field(primary_key=True)
+    ordinal: int
+    attribute: str
+    semantic_type: str
+    storage: str
+    nullable: bool
+    is_unique: bool
+    in_primary_key: bool
+    in_foreign_key: bool
+    choices: int
+
+
+class KeyRecord(Catalog, table=True):
+    """One primary, unique or foreign key."""
+
+    __tablename__ = "keys"
+    __table_args__ = _COMPACT
+    world: str = Field(primary_key=True)
+    table_name: str = Field(primary_key=True)
+    ordinal: int = Field(primary_key=True)
+    kind: str
+    columns: str
+    ref_table: str
+    ref_columns: str
+    role: str
+    nullable: bool
+    on_delete: str
+
+
+class RuleRecord(Catalog, table=True):
+    """One business rule."""
+
+    __tablename__ = "rules"
+    __table_args__ = _COMPACT
+    world: str = Field(primary_key=True)
+    ordinal: int = Field(primary_key=True)
+    kind: str
+    table_name: str
+    sentence: str
+
+
+class DomainRecord(Catalog, table=True):
+    """One domain of the store."""
+
+    __tablename__ = "domains"
+    id: str = Field(primary_key=True)
+    group: str
+    title: str
+    summary: str
+
+
+class ShardRecord(Catalog, table=True):
+    """One shard that the catalogue covers."""
+
+    __tablename__ = "shards"
+    number: int = Field(primary_key=True)
+    worlds: int
+
+
+RECORDS: dict[str, type[Catalog]] = {
+    "worlds": WorldRecord, "tables": TableRecord, "columns": ColumnRecord, "keys": KeyRecord, "rules": RuleRecord,
+}  # fmt: skip
+
+
+def catalog_path(home: Path) -> Path:
+    """Where the catalogue of a store lies."""
+    return home / "catalog.sqlite"
+
+
+class Writer:
+    """Keeps a catalogue in step with the shards."""
+
+    def __init__(self, home: Path, codecs: Codecs) -> None:
+        """Open the catalogue of the store in `home`, or begin one.
+
+        Raises:
+            StoreError: it is damaged, or cannot be written.
+        """
+        self._home, self._codecs = home, codecs
+        self._path = catalog_path(home)
+        self._engine = _engine(self._path)
+        with _errors(self._path):
+            Catalog.metadata.create_all(self._engine)
+            with Session(self._engine) as session:
+                self.shards = set(session.exec(select(ShardRecord.number)))
+        """Numbers of the shards that the catalogue covers."""
+
+    def add(self, number: int) -> None:
+        """Cover one more shard; does nothing where it is covered already.
+
+        Raises:
+            StoreError: the shard is damaged, or the catalogue cannot be written.
+        """
+        if number in self.shards:
+            return
+        path = shard_path(self._home, number)
+        domains = read_domains(path)
+        rows = describe(read_shard(path, self._codecs), domains)
+        with _errors(self._path), self._engine.begin() as db:
+            _insert(db, rows, domains)
+            db.execute(insert(ShardRecord), [{"number": number, "worlds": len(rows.worlds)}])
+        self.shards.add(number)
+
+    def forget(self, number: int, positions: range) -> None:
+        """Uncover a shard that is gone."""
+        position = col(WorldRecord.position)
+        ids = select(WorldRecord.world).where(position >= positions.start, position < positions.stop)
+        with _errors(self._path), self._engine.begin() as db:
+            gone = [row[0] for row in db.execute(ids)]
+            for name in RECORDS:
+                table = Catalog.metadata.tables[name]
+                db.execute(delete(table).where(table.c.world.in_(gone)))
+            db.execute(delete(ShardRecord).where(col(ShardRecord.number) == number))
+        self.shards.discard(number)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._engine.dispose()
+
+
+def _insert(db: Connection, rows: Description, domains: Sequence[DomainNote]) -> None:
+    for name, record in RECORDS.items():
+        if found := getattr(rows, name):
+            # rows are tuples in the order of the record's columns: half the time of dicts
+            db.exec_driver_sql(str(insert(record).compile(db)), found)
+    if domains:
+        db.execute(insert(DomainRecord).prefix_with("OR IGNORE"), [d._asdict() for d in domains])
+
+
+def worlds(store: Store, domain: str = "", profile: str = "", locale: str = "") -> list[WorldRecord]:
+    """The store's worlds as the catalogue has them, in order, filtered where a filter is given.
+
+    Raises:
+        StoreError: the catalogue is missing or damaged.
+    """
+    wanted = select(WorldRecord).order_by(col(WorldRecord.position))
+    for column, value in ((WorldRecord.domain, domain), (WorldRecord.profile, profile), (WorldRecord.locale, locale)):
+        if value:
+            wanted = wanted.where(column == value)
+    with _reading(store) as session:
+        return list(session.exec(wanted))
+
+
+def digests(store: Store) -> dict[str, str]:
+    """World -> digest, as the catalogue has them.
+
+    Raises:
+        StoreError: the catalogue is missing or damaged.
+    """
+    with _reading(store) as session:
+        return dict(session.exec(select(WorldRecord.world, WorldRecord.digest)).all())
+
+
+@contextmanager
+def _reading(store: Store) -> Iterator[Session]:
+    path = catalog_path(store.path)
+    if not path.exists():
+        raise StoreError(f"{path} is missing; 'worlddb spawn --resume --out {store.path}' makes it again")
+    engine = _engine(path)
+    try:
+        with _errors(path), Session(engine) as session:
+            yield session
+    finally:
+        engine.dispose()
+
+
+def _engine(path: Path) -> Engine:
+    return create_engine(f"sqlite:///{path}")
+
+
+@contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        raise unwritable(path, str(error.orig)) from None
+    except DatabaseError as error:
+        cure = f"remove it, and 'worlddb spawn --resume --out {path.parent}' makes it again"
+        raise StoreError(f"{path} is damaged ({error.orig}); {cure}") from None

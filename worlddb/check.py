@@ -1,0 +1,159 @@
+"""Check: is every world of a store what it was when it was grown, and does every rule hold in it?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from worlddb.errors import StoreError
+from worlddb.parallel import each, worker_count
+from worlddb.spawn import Progress
+from worlddb.store import Entry, StoreRecipe, open_store, read_codecs, read_shard, shard_path
+from worlddb.world.model import World
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One thing that is wrong."""
+
+    where: str
+    """A world's id, 'shard 00003', 'catalog' or 'store'."""
+    what: str
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What a check found."""
+
+    path: str
+    worlds: int
+    """Worlds that the store is to hold."""
+    sound: int
+    """Worlds without a fault."""
+    regrown: bool
+    """True where each world was grown again from its recipe and compared."""
+    faults: tuple[Fault, ...]
+
+    @property
+    def ok(self) -> bool:
+        """True where nothing is wrong."""
+        return not self.faults
+
+
+def check_store(
+    path: str | Path,
+    *,
+    regrow: bool = False,
+    pools: Path | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Check every world: digest, integrity, foreign keys, rules; and that the catalogue agrees.
+
+    With `regrow`, each world is also grown again from its recipe and compared byte by byte.  Damage is reported, not
+    raised, and does not keep the other worlds from being checked.
+
+    Raises:
+        StoreError: `path` holds no store, or one of a newer format, or its store.json or dictionaries are damaged.
+    """
+    store = open_store(path)
+    read_codecs(store.path, store.recipe)
+    jobs = [Job(store.path, store.recipe, number, regrow, pools) for number in store.shards]
+    faults, done, unsound = [], 0, 0
+    for job, found in zip(jobs, each(check_shard, jobs, min(worker_count(workers), max(1, len(jobs)))), strict=True):
+        faults += found.faults
+        unsound += found.unsound
+        done += len(store.recipe.positions(job.number))
+        if progress:
+            progress(done, len(store))
+    if not store.finished:
+        faults.append(Fault("store", f"unfinished, {len(store)} of {store.recipe.n} worlds; complete it with --resume"))
+    faults += _check_catalog(store.path)
+    return Report(
+        path=str(path), worlds=store.recipe.n, sound=len(store) - unsound, regrown=regrow, faults=tuple(faults)
+    )
+
+
+class Job(NamedTuple):
+    """One shard to check."""
+
+    home: Path
+    recipe: StoreRecipe
+    number: int
+    regrow: bool
+    pools: Path | None
+
+
+class Found(NamedTuple):
+    """What was found in one shard."""
+
+    unsound: int
+    faults: list[Fault]
+
+
+def check_shard(job: Job) -> Found:
+    """Check the worlds of one shard."""
+    path, positions = shard_path(job.home, job.number), job.recipe.positions(job.number)
+    faults: list[Fault] = []
+    seen: set[int] = set()
+    bad = 0
+    try:
+        for entry in read_shard(path, read_codecs(job.home, job.recipe)):
+            seen.add(entry.position)
+            found = list(_check_entry(entry, job))
+            bad += bool(found)
+            faults += [Fault(entry.id, what) for what in found]
+    except StoreError as error:
+        faults.append(Fault(f"shard {job.number:05d}", str(error)))
+    else:
+        if seen != set(positions):
+            faults.append(Fault(f"shard {job.number:05d}", f"{len(seen)} worlds instead of {len(positions)}"))
+    return Found(bad + len(set(positions) - seen), faults)
+
+
+def _check_entry(entry: Entry, job: Job) -> list[str]:
+    from worlddb.world.generate import check
+
+    try:
+        world = entry.world()
+    except StoreError as error:
+        return [str(error)]
+    faults = []
+    if world.digest != entry.digest:
+        faults.append(f"the image's digest is {world.digest[:16]}…, it was {entry.digest[:16]}…")
+    if world.recipe != job.recipe.world(entry.position):
+        faults.append(f"its recipe is {world.recipe}, the store's is {job.recipe.world(entry.position)}")
+    if world.id != entry.id:
+        faults.append(f"its schema makes it '{world.id}'")
+    faults += check(world)
+    if job.regrow:
+        faults += _regrow(world, job.pools)
+    return faults
+
+
+def _regrow(world: World, pools: Path | None) -> list[str]:
+    from worlddb.world.generate import generate
+
+    recipe = world.recipe
+    again = generate(recipe.seed, recipe.profile, domain=recipe.domain, pools=pools)
+    if again.recipe != recipe:
+        return [f"this worlddb grows it by another recipe: {again.recipe}"]
+    return [] if again.digest == world.digest else [f"grown again, its digest is {again.digest[:16]}…"]
+
+
+def _check_catalog(home: Path) -> list[Fault]:
+    from worlddb.catalog import digests
+
+    store = open_store(home)
+    try:
+        stated = digests(store)
+    except StoreError as error:
+        return [Fault("catalog", str(error))]
+    try:
+        actual = {entry.id: entry.digest for entry in store.entries()}
+    except StoreError:
+        return []  # the shard's own fault, reported already
+    if stated == actual:
+        return []
+    cure = f"remove catalog.sqlite, and 'worlddb spawn --resume --out {home}' makes it again"
+    return [Fault("catalog", f"it differs from the shards in {len(stated.items() ^ actual.items())} entries; {cure}")]

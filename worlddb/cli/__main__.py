@@ -1,0 +1,6 @@
+"""`python -m worlddb.cli`."""
+
+from worlddb.cli import main
+
+if __name__ == "__main__":
+    main()

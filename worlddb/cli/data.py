@@ -1,0 +1,76 @@
+"""The commands that turn worlds into tables of data."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+
+import click
+
+from worlddb.cli.common import (
+    DEFAULT_STORE,
+    note_unfinished,
+    print_json,
+    print_table,
+    progress,
+    store_argument,
+    workers_option,
+)
+
+
+@click.command()
+@store_argument
+@click.option("--format", "kind", type=click.Choice(["parquet"]), default="parquet", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to make; export/ inside the store if not given.")
+@workers_option
+def export(path: Path, kind: str, out: Path | None, workers: int | None) -> None:
+    """Write the worlds of the store PATH (data/out if not given) as Parquet files.
+
+    The tables are worlds, tables, columns, keys, rules, and rows, which has every row of every world as JSON.
+
+    \b
+    Examples:
+      worlddb export
+      worlddb export data/small --out /tmp/parquet
+    """
+    from worlddb.export.parquet import export as export_store
+    from worlddb.store import open_store
+
+    note_unfinished(open_store(path))
+    with progress("exporting worlds") as report:
+        target = export_store(path, out, workers=workers, progress=report)
+    click.echo(f'exported to {target}; try: worlddb query {target} "SELECT count(*) FROM rows"')
+
+
+@click.command()
+@click.argument("words", nargs=-1, required=True, metavar="[PATH] SQL")
+@click.option("--json", "as_json", is_flag=True, help="Print an array of objects.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header.")
+def query(words: tuple[str, ...], as_json: bool, as_csv: bool) -> None:
+    """Run SQL (DuckDB's) over an export.
+
+    PATH is its folder, or that of a store that was exported (data/out if not given).  Each exported table is a view:
+    worlds, tables, columns, keys, rules, rows.
+
+    \b
+    Examples:
+      worlddb query "SELECT domain, count(*) FROM worlds GROUP BY 1 ORDER BY 2 DESC"
+      worlddb query "SELECT data->>'status' AS status, count(*) FROM rows WHERE entity = 'invoice' GROUP BY 1"
+      worlddb query data/small/export "SELECT kind, count(*) FROM rules GROUP BY 1" --csv
+    """
+    if len(words) > 2:
+        raise click.UsageError("give at most a PATH and the SQL; put the SQL in quotes")
+    if as_json and as_csv:
+        raise click.UsageError("choose one of --json and --csv")
+    from worlddb.export.query import query as run_query
+
+    answer = run_query(words[0] if len(words) == 2 else DEFAULT_STORE, words[-1])
+    if as_json:
+        print_json([dict(zip(answer.columns, row, strict=True)) for row in answer.rows])
+    elif as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(answer.columns)
+        writer.writerows(answer.rows)
+    else:
+        print_table(answer.columns, answer.rows)

@@ -1,0 +1,74 @@
+"""The command that makes a store."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+from worlddb.cli.common import DEFAULT_STORE, progress, workers_option
+
+
+def _complete_profile(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from worlddb.world.profiles import profiles
+
+    return [CompletionItem(n, help=p.summary) for n, p in profiles().items() if n.startswith(incomplete)]
+
+
+def _complete_suite(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from worlddb.spawn import suites
+
+    return [CompletionItem(n, help=s.summary) for n, s in suites().items() if n.startswith(incomplete)]
+
+
+@click.command()
+@click.option("--n", type=int, metavar="N", help="How many worlds; a suite and --resume know by themselves.")
+@click.option("--seed", type=int, help="Seed of the first world, 0 if not given; world i has seed SEED + i.")
+@click.option("--profile", shell_complete=_complete_profile, help="Size: default, tiny, small, large, huge or wide.")
+@click.option("--suite", shell_complete=_complete_suite, help="Seeds and a mix of profiles: train, eval or smoke.")
+@click.option("--domain", help="Grow this domain only; 'worlddb domains' lists them.")
+@click.option("--pools", type=click.Path(path_type=Path), help="Folder of your own value pools.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=DEFAULT_STORE, show_default=True, help="Folder to make."
+)
+@click.option("--resume", is_flag=True, help="Complete a store that was interrupted.")
+@workers_option
+def spawn(
+    n: int | None,
+    seed: int | None,
+    profile: str | None,
+    suite: str | None,
+    domain: str | None,
+    pools: Path | None,
+    out: Path,
+    resume: bool,
+    workers: int | None,
+) -> None:
+    """Grow worlds into a new store.
+
+    The same options give the same worlds, whatever the number of workers.  A store that was interrupted, even by
+    kill -9, keeps its finished shards of worlds; --resume grows the rest.
+
+    \b
+    Examples:
+      worlddb spawn --n 1000
+      worlddb spawn --n 50 --seed 7 --profile small --out data/small
+      worlddb spawn --suite eval --out data/eval
+      worlddb spawn --resume
+    """
+    from worlddb.spawn import spawn as spawn_store
+
+    began = time.monotonic()
+    try:
+        with progress("growing worlds") as report:
+            store = spawn_store(
+                out, n, seed=seed, profile=profile, suite=suite, domain=domain, pools=pools, workers=workers,
+                resume=resume, progress=report,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        click.echo(f"{out} keeps what was finished; 'worlddb spawn --resume --out {out}' completes it", err=True)
+        raise
+    took, each = time.monotonic() - began, store.bytes / len(store) / 1000
+    click.echo(f"{len(store)} worlds in {out}: {took:.1f} s, {each:.1f} KB a world")

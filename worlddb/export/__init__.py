@@ -1,0 +1,1 @@
+"""Exports: worlds in formats that other programs read."""

@@ -1,0 +1,62 @@
+"""SQL over an export, by DuckDB: one view per table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from worlddb.errors import QueryError, StoreError
+from worlddb.export.parquet import MANIFEST, TABLES, export_path
+
+
+class Answer(NamedTuple):
+    """The result of a query."""
+
+    columns: list[str]
+    rows: list[tuple[Any, ...]]
+
+
+def query(path: str | Path, sql: str) -> Answer:
+    """Run SQL over the views worlds, tables, columns, keys, rules and rows of an export, or of a store that has one.
+
+    Raises:
+        StoreError: `path` holds no export.
+        QueryError: DuckDB refused the SQL; the message is its own, in one line.
+    """
+    import duckdb
+
+    home = find_export(Path(path))
+    with duckdb.connect() as db:
+        # nothing is fetched from the network: a missing extension is an error, at once
+        db.execute("SET autoinstall_known_extensions = false")
+        for name in TABLES:
+            files = str(home / name / "**" / "*.parquet").replace("'", "''")
+            source = f"read_parquet('{files}', hive_partitioning = {name == 'rows'})"
+            db.execute(f"CREATE VIEW {name} AS SELECT * FROM {source}")
+        try:
+            relation = db.execute(sql)
+            columns = [str(d[0]) for d in relation.description or ()]
+            return Answer(columns, relation.fetchall() if columns else [])
+        except duckdb.Error as error:
+            raise QueryError(one_line(str(error))) from None
+
+
+def one_line(message: str) -> str:
+    """The first lines of a database's error message, as one line without the drawing of the place."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    kept = [line for line in lines if not line.startswith(("LINE ", "^"))]
+    return " ".join(kept[:3]) or "the query failed"
+
+
+def find_export(path: Path) -> Path:
+    """The folder of the export that `path` is, or has.
+
+    Raises:
+        StoreError: there is none; the message says how to make it.
+    """
+    for place in (path, export_path(path)):
+        if (place / MANIFEST).exists():
+            return place
+    if (path / "store.json").exists():
+        raise StoreError(f"{path} is not exported yet; run 'worlddb export {path}' first")
+    raise StoreError(f"{path} holds no export and no store; make them with 'worlddb spawn' and 'worlddb export'")

@@ -1,0 +1,308 @@
+"""Reads the data from which random schemas grow: domain files and structural archetypes (schemas/).
+
+A domain file is short and declarative (docs/domain-files.md describes it; schemas/domain.schema.json lets an editor check
+it).  `load_domain` parses one, `expand` turns it into a full Schema in which every optional column exists: that is what
+rules are compiled against, and what the composer takes from.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from worlddb.errors import BrokenFile, UnknownName, WorlddbError
+from worlddb.library import folder
+from worlddb.schema.model import Column, ForeignKey, Lifecycle, Schema, Table
+from worlddb.schema.rules import AnyRule
+from worlddb.semantics.types import semantic_types
+
+Key = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]*$")]
+_PARENT = re.compile(r"(?:([a-z][a-z0-9_]*):)?([a-z][a-z0-9_]*)(\?)?(!)?$")
+NULL_SHARE = 25
+"""Percent of NULLs in a nullable column that does not say."""
+
+
+class ColumnSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A column in long form; the short forms are a type's name ('note', nullable as 'note?') or a list of values."""
+
+    type: str = "category"
+    nulls: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
+    """Percent of NULLs; above 0 the column is nullable."""
+    unique: bool = False
+    values: tuple[str, ...] = ()
+    low: int | None = None
+    high: int | None = None
+    like: str = ""
+    formula: str = ""
+
+
+class Names(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Words whose combinations title the rows: each head alone, then each modifier before each head."""
+
+    heads: tuple[str, ...]
+    modifiers: tuple[str, ...] = ()
+
+
+class Entity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"archetype": "is"}):
+    """One entity of a domain."""
+
+    archetype: str
+    aka: tuple[Key, ...] = ()
+    """Other names that a company might give the table."""
+    names: Names | tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
+    """Foreign keys: 'room', nullable 'room?', 1:1 'listing!', with a role 'origin:port'; the entity itself for a tree."""
+    links: tuple[Key, ...] = ()
+    """Entities linked many-to-many through a pure junction table."""
+    states: tuple[str, ...] = ()
+    """Chains of states, 'draft > sent > paid'; the first chain is the usual way, its first state the initial one."""
+    columns: dict[Key, ColumnSpec | tuple[str, ...] | str] = {}
+    drop: tuple[Key, ...] = ()
+    """Columns of the archetype that make no sense here."""
+    size: str = ""
+    title: str = ""
+    lasts: str = ""
+    """How long its bookings or contracts usually last, such as '2 days' or '45 minutes'."""
+
+
+class Domain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A domain file."""
+
+    id: Key
+    group: Key
+    title: str
+    summary: str
+    entities: dict[Key, Entity]
+    rules: tuple[AnyRule, ...] = ()
+
+
+class Archetype(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A structural kind of table; see the head of schemas/archetypes.yaml."""
+
+    size: str
+    title: str = ""
+    columns: dict[Key, ColumnSpec | tuple[str, ...] | str]
+    optional: dict[Key, ColumnSpec | tuple[str, ...] | str] = {}
+    key: str = ""
+    skew: str = "mild"
+    moment: str = "own"
+    self_ref: str = ""
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file.
+
+    Raises:
+        BrokenFile: it is not YAML; the message has the line.
+    """
+    import yaml
+
+    try:
+        return yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except FileNotFoundError:
+        raise BrokenFile(f"{path}: there is no such file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "it is not text"
+        raise BrokenFile(f"{path}{where}: {problem}; mend the YAML there") from None
+
+
+@cache
+def archetypes() -> dict[str, Archetype]:
+    """All structural archetypes by name."""
+    path = folder("schemas") / "archetypes.yaml"
+    return _convert(read_yaml(path), dict[str, Archetype], path)
+
+
+def domain_names(home: Path | None = None) -> tuple[str, ...]:
+    """Names of all domains of a folder (by default the shipped one), sorted."""
+    return _domain_names(home or folder("schemas") / "domains")
+
+
+@cache
+def _domain_names(home: Path) -> tuple[str, ...]:
+    return tuple(sorted(p.stem for p in home.glob("*.yaml")))
+
+
+def load_domain(name: str, home: Path | None = None) -> Domain:
+    """A domain by name.
+
+    Raises:
+        UnknownName: there is none.
+        BrokenFile: the file does not follow the format, or speaks of something that it does not define.
+    """
+    return _load_domain(name, home or folder("schemas") / "domains")
+
+
+@cache
+def _load_domain(name: str, home: Path) -> Domain:
+    if name not in _domain_names(home):
+        raise UnknownName("domain", name, _domain_names(home))
+    return read_domain(home / f"{name}.yaml")
+
+
+def read_domain(path: Path) -> Domain:
+    """Parse and check one domain file.
+
+    Raises:
+        BrokenFile: with the file, the key inside it, and the cure.
+    """
+    domain = _convert(read_yaml(path), Domain, path)
+    if domain.id != path.stem:
+        raise BrokenFile(f"{path}: id: '{domain.id}' differs from the file's name; make them equal")
+    try:
+        schema = expand(domain)
+    except WorlddbError as error:
+        raise BrokenFile(f"{path}: {error}") from None
+    for number, rule in enumerate(domain.rules):
+        try:
+            rule.touches(schema)
+        except WorlddbError as error:
+            raise BrokenFile(f"{path}: rules[{number}] ({rule.kind}): {error}") from None
+    return domain
+
+
+def _convert(data: Any, kind: Any, path: Path) -> Any:
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        message, _, where = str(error).partition(" - at ")
+        where = where.strip("`").removeprefix("$").lstrip(".") or "the top"
+        raise BrokenFile(f"{path}: {where}: {message}; docs/domain-files.md describes the format") from None
+
+
+def expand(domain: Domain) -> Schema:
+    """The domain as a Schema with every entity and every optional column; names equal keys.
+
+    Raises:
+        WorlddbError: an entity, parent, type or state that does not exist; the message says where.
+    """
+    tables = []
+    for key, entity in domain.entities.items():
+        tables.append(_expand_entity(domain, key, entity))
+        tables += [_junction(domain, key, other) for other in entity.links]
+    return Schema(domain=domain.id, title=domain.title, tables=tuple(tables), rules=domain.rules)
+
+
+def _expand_entity(domain: Domain, key: str, entity: Entity) -> Table:
+    if entity.archetype not in archetypes():
+        raise UnknownName(f"archetype (entities.{key}.is)", entity.archetype, archetypes())
+    kind = archetypes()[entity.archetype]
+    where = f"entities.{key}"
+    keys = [parent_key(text, key, kind, f"{where}.parents") for text in entity.parents]
+    for parent in keys:
+        if parent.table not in domain.entities:
+            raise UnknownName(f"entity ({where}.parents)", parent.table, domain.entities)
+    columns = {"id": Column(key="id", name="id", type="surrogate_id")}
+    for parent in keys:
+        if parent.key in columns:
+            raise WorlddbError(f"{where}.parents: the role '{parent.key}' stands twice; give one a role, 'role:table'")
+        columns[parent.key] = reference(parent)
+    lifecycle = parse_states(entity.states, f"{where}.states") if entity.states else None
+    for stamp in _status_columns(lifecycle):
+        columns[stamp.key] = stamp
+    specs = {k: v for k, v in {**kind.columns, **kind.optional}.items() if k not in entity.drop} | entity.columns
+    for name, spec in specs.items():
+        if name in columns and name in entity.columns and not name.endswith("_at"):
+            raise WorlddbError(f"{where}.columns.{name}: a key or state has that name already; rename it")
+        parsed = parse_column(name, spec, f"{where}.columns.{name}")
+        if name not in columns:  # a state's stamp is more exact than the archetype's column of that name
+            columns[name] = parsed
+    title = entity.title or kind.title
+    if title and title not in columns:
+        raise WorlddbError(f"{where}.title: there is no column '{title}'")
+    words = entity.names if isinstance(entity.names, Names) else Names(heads=entity.names)
+    return Table(
+        key=key, name=key, archetype=entity.archetype, columns=tuple(columns.values()), primary_key=("id",),
+        foreign_keys=tuple(keys), lifecycle=lifecycle, title=title, size=entity.size or kind.size,
+        names=(words.heads, words.modifiers) if words.heads else (), origin=domain.id, lasts=entity.lasts,
+    )  # fmt: skip
+
+
+def _junction(domain: Domain, key: str, other: str) -> Table:
+    if other not in domain.entities:
+        raise UnknownName(f"entity (entities.{key}.links)", other, domain.entities)
+    keys = tuple(
+        ForeignKey(key=end, columns=(end,), table=end, ref=("id",), skew=skew)
+        for end, skew in ((key, "mild"), (other, "heavy"))
+    )
+    return Table(
+        key=f"{key}_{other}", name=f"{key}_{other}", archetype="junction", columns=tuple(reference(k) for k in keys),
+        primary_key=(key, other), key_style="composite", foreign_keys=keys, size="large", origin=domain.id,
+    )  # fmt: skip
+
+
+def reference(key: ForeignKey) -> Column:
+    """The column that holds a single-column foreign key."""
+    share = NULL_SHARE if key.nullable else 0
+    return Column(
+        key=key.key, name=key.key, type="reference", nullable=key.nullable, unique=key.unique, null_share=share
+    )
+
+
+def parent_key(text: str, child: str, kind: Archetype, where: str) -> ForeignKey:
+    """The foreign key that '[role:]table[?][!]' stands for."""
+    match = _PARENT.match(text)
+    if not match:
+        raise WorlddbError(f"{where}: '{text}' is no foreign key; write table, table?, table! or role:table")
+    role, table, nullable, unique = match.groups()
+    if table == child and not nullable:
+        raise WorlddbError(f"{where}: '{text}' refers to its own table, so roots need it nullable: '{text}?'")
+    role = role or ("parent" if table == child else table)
+    skew = "even" if unique else kind.skew
+    return ForeignKey(
+        key=role, columns=(role,), table=table, ref=("id",), nullable=bool(nullable), unique=bool(unique), skew=skew
+    )
+
+
+def parse_column(key: str, spec: ColumnSpec | tuple[str, ...] | str, where: str) -> Column:
+    """The column that a spec in any of its three forms stands for."""
+    if isinstance(spec, str):
+        nullable = spec.endswith("?")
+        spec = ColumnSpec(type=spec.rstrip("?"), nulls=NULL_SHARE if nullable else 0)
+    elif isinstance(spec, tuple):
+        spec = ColumnSpec(values=spec)
+    if spec.type not in semantic_types():
+        raise UnknownName(f"semantic type ({where})", spec.type, semantic_types())
+    kind = semantic_types()[spec.type]
+    values = spec.values or kind.values
+    if kind.source == "abstract" and kind.parent in ("", "any") and not values:
+        raise WorlddbError(f"{where}: '{spec.type}' only groups other types; name a more exact one")
+    return Column(
+        key=key, name=key, type=spec.type, nullable=spec.nulls > 0, unique=spec.unique,
+        values=values if kind.sql == "TEXT" else (), low=spec.low, high=spec.high, null_share=spec.nulls, like=spec.like,
+        formula=spec.formula,
+    )  # fmt: skip
+
+
+def parse_states(chains: tuple[str, ...], where: str) -> Lifecycle:
+    """The state machine that chains of states describe."""
+    states: dict[str, None] = {}
+    moves: dict[tuple[str, str], None] = {}
+    for chain in chains:
+        steps = [s.strip() for s in chain.split(">")]
+        if len(steps) < 2 or not all(re.fullmatch(r"[a-z][a-z0-9_]*", s) for s in steps):
+            raise WorlddbError(f"{where}: '{chain}' is no chain of states; write 'draft > sent > paid'")
+        states.update(dict.fromkeys(steps))
+        moves.update(dict.fromkeys(zip(steps, steps[1:], strict=False)))
+    first = [s.strip() for s in chains[0].split(">")]
+    machine = Lifecycle(
+        column="status", states=tuple(states), moves=tuple(moves), happy=tuple(dict.fromkeys(first)),
+        stamps={s: f"{s}_at" for s in list(states)[1:]},
+    )  # fmt: skip
+    lost = [s for s in states if s not in machine.routes]
+    if lost:
+        raise WorlddbError(f"{where}: '{lost[0]}' cannot be reached from '{machine.initial}'; add the move to it")
+    return machine
+
+
+def _status_columns(lifecycle: Lifecycle | None) -> list[Column]:
+    if lifecycle is None:
+        return []
+    stamps = [Column(key=k, name=k, type="stamp_at", nullable=True) for k in lifecycle.stamps.values()]
+    return [Column(key="status", name="status", type="state", values=lifecycle.states), *stamps]

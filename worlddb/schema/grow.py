@@ -1,0 +1,172 @@
+"""Grows a random schema: pick a domain, drop leaves, graft entities of other domains, choose columns, decorate, name.
+
+Every step takes a Schema and returns a Schema, with a random stream of its own.  Rules travel along: after each step the
+ones that no longer compile are gone, so that a schema never states a rule that cannot be executed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from worlddb.rng import Stream
+from worlddb.schema import decorate, naming
+from worlddb.schema.domains import archetypes, domain_names, expand, load_domain
+from worlddb.schema.model import Column, Schema, Table
+from worlddb.schema.rules import sound
+
+HOSTS = ("party", "staff", "org", "place", "catalog_item", "account", "taxonomy")
+"""Archetypes whose tables can stand in for a grafted entity's parent of the same archetype."""
+
+
+def grow(stream: Stream, tables: int, domain: str = "", home: Path | None = None) -> Schema:
+    """A random schema of about `tables` tables, of the given domain or of one drawn from the folder `home`."""
+    domain = domain or stream.child("domain").pick(domain_names(home))
+    schema = expand(load_domain(domain, home))
+    schema = drop_leaves(schema, stream.child("drop"), tables)
+    schema = graft(schema, stream.child("graft"), tables, home)
+    schema = choose_columns(schema, stream.child("columns"))
+    schema = decorate.decorate(schema, stream.child("decorate"))
+    return naming.rename(schema, stream.child("naming"))
+
+
+# --- drop leaves
+
+
+def drop_leaves(schema: Schema, stream: Stream, tables: int) -> Schema:
+    """Remove random tables that nothing refers to, until `tables` remain or only the core is left."""
+    surplus = len(schema.tables) - tables
+    surplus += stream.below(3)  # a little more, so that grafts find room even in small worlds
+    for _ in range(max(0, surplus)):
+        leaves = [t.key for t in schema.tables if all(child.key == t.key for child, _ in schema.children[t.key])]
+        if len(leaves) < 2 or len(schema.tables) <= 3:
+            break
+        schema = without(schema, {stream.pick(leaves)})
+    return sound(schema)
+
+
+def without(schema: Schema, gone: set[str]) -> Schema:
+    """The schema without some tables, and without those that this leaves alone in the world."""
+    kept = [t for t in schema.tables if t.key not in gone]
+    tied = {t.key for t in kept if t.foreign_keys} | {f.table for t in kept for f in t.foreign_keys}
+    return replace(schema, tables=tuple(t for t in kept if t.key in tied))
+
+
+# --- graft
+
+
+def graft(schema: Schema, stream: Stream, tables: int, home: Path | None) -> Schema:
+    """Bring in entities of other domains, on the parents that the schema has, until it has about `tables` tables."""
+    wanted = max(tables - len(schema.tables), 0)
+    if wanted == 0 and stream.chance(0.5):
+        wanted = 1
+    for attempt in range(8 * wanted):
+        if wanted <= 0:
+            break
+        source = expand(load_domain(stream.pick(domain_names(home)), home))
+        if source.domain != schema.domain:
+            grown = _graft_one(schema, source, stream.child(str(attempt)), limit=wanted)
+            wanted -= len(grown.tables) - len(schema.tables)
+            schema = grown
+    return sound(schema)
+
+
+def _graft_one(schema: Schema, source: Schema, stream: Stream, limit: int) -> Schema:
+    root = stream.pick(source.tables)
+    hosts: dict[str, str] = {}
+    brought: dict[str, Table] = {}
+    queue = [root]
+    while queue:
+        table = queue.pop(0)
+        if table.key in schema or len(brought) >= limit:
+            return schema
+        brought[table.key] = table
+        for key in table.foreign_keys:
+            if key.table in brought or key.table in hosts:
+                continue
+            host = _host(schema, source[key.table], stream)
+            if host:
+                hosts[key.table] = host
+            elif not key.nullable:
+                queue.append(source[key.table])
+    if not hosts:
+        return schema
+    for child, key in source.children[root.key]:
+        fits = all(f.table in brought or f.table in hosts or f.nullable for f in child.foreign_keys)
+        if child.key not in schema and child.key not in brought and fits and key.table == root.key and len(brought) < limit:
+            brought[child.key] = child
+    moved = [_rehost(t, set(brought), hosts) for t in brought.values()]
+    rules = tuple(r for r in source.rules if r.table in brought)
+    return replace(schema, tables=(*schema.tables, *moved), rules=(*schema.rules, *rules))
+
+
+def _host(schema: Schema, parent: Table, stream: Stream) -> str:
+    """Key of a table of the schema that can stand in for `parent`, or ''."""
+    if parent.key in schema:
+        return parent.key if schema[parent.key].archetype == parent.archetype else ""
+    same = [t.key for t in schema.tables if t.archetype == parent.archetype and t.archetype in HOSTS]
+    return stream.pick(same) if same else ""
+
+
+def _rehost(table: Table, brought: set[str], hosts: dict[str, str]) -> Table:
+    """A grafted table with its foreign keys on the hosts; optional parents that stayed behind are dropped."""
+    keys, gone = [], set()
+    for key in table.foreign_keys:
+        target = key.table if key.table in brought else hosts.get(key.table, "")
+        if target:
+            keys.append(replace(key, table=target))
+        else:
+            gone.add(key.key)
+    columns = tuple(c for c in table.columns if c.key not in gone)
+    return replace(table, foreign_keys=tuple(keys), columns=columns)
+
+
+# --- columns
+
+
+def choose_columns(schema: Schema, stream: Stream) -> Schema:
+    """Take some of each table's optional columns; what rules, keys and titles need always stays."""
+    needed = needed_columns(schema)
+    thrift = stream.weighted((20, 30, 42, 55), (2, 4, 4, 2))
+    """Percent of the archetype's optional columns that this world takes."""
+    tables = tuple(_choose(t, needed, stream.child(t.key), thrift) for t in schema.tables)
+    return sound(replace(schema, tables=tables))
+
+
+def needed_columns(schema: Schema) -> set[tuple[str, str]]:
+    """(table key, column key) of everything that a rule depends on."""
+    return {touched for rule in schema.rules for touched in rule.touches(schema)}
+
+
+def _choose(table: Table, needed: set[tuple[str, str]], stream: Stream, thrift: int) -> Table:
+    kind = archetypes().get(table.archetype)
+    optional = set(kind.optional) if kind else set()
+    stamps = set(table.lifecycle.stamps.values()) if table.lifecycle else set()
+    happy = {f"{s}_at" for s in table.lifecycle.happy} if table.lifecycle and stream.chance(0.4) else set()
+    generous = stream.chance(0.12)
+    always = table.key_columns | {table.title, "status"} | {k for t, k in needed if t == table.key}
+    always |= {f for c in table.columns if c.formula for f in c.formula.replace("*", " ").split()}
+    kept = []
+    for column in table.columns:
+        share = 0.0 if column.key in stamps else thrift / 100 if column.key in optional else 0.88
+        if generous and column.key not in stamps:
+            share = max(share, 0.9)
+        if column.key in always or column.key in happy or stream.chance(share):
+            kept.append(column)
+    there = {c.key for c in kept}
+    lifecycle = table.lifecycle
+    if lifecycle:
+        lifecycle = replace(lifecycle, stamps={s: k for s, k in lifecycle.stamps.items() if k in there})
+    return replace(table, columns=_tidy(tuple(kept), there), lifecycle=lifecycle)
+
+
+def _tidy(columns: tuple[Column, ...], there: set[str]) -> tuple[Column, ...]:
+    """Columns whose formula lost an operand become plain ones."""
+    from worlddb.schema.ddl import formula_tokens
+
+    def plain(column: Column) -> Column:
+        lost = column.formula and any(t[0].isalpha() and t not in there for t in formula_tokens(column.formula))
+        return replace(column, formula="") if lost else column
+
+    return tuple(plain(c) for c in columns)

@@ -1,0 +1,212 @@
+"""Distinct values: clashes are drawn again, and those that stay get a suffix which keeps the value of its type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worlddb.errors import BadRequest
+from worlddb.rng import Stream
+from worlddb.semantics import codes
+from worlddb.semantics.ask import Ask
+from worlddb.semantics.groups import before_at, before_dot, plain
+from worlddb.semantics.pools import texts
+from worlddb.semantics.types import ancestors
+
+Values = NDArray[Any]
+Redraw = Callable[[Stream, int], Values]
+Bounds = tuple[int | None, int | None]
+
+_ROUNDS = 6
+_INITIALS = ("", *codes.LETTERS)
+
+
+def distinct_from(ask: Ask, head: str, more: Redraw, bounds: Bounds, closed: Values | None) -> Values:
+    """n different values; see `worlddb.semantics.draw.distinct`."""
+    options = closed if closed is not None else _closed(ask, head)
+    if options is not None:
+        return _sample(ask, options)
+    made = more(ask.stream, ask.n)
+    rows = made.tolist()
+    if len(set(rows)) == len(rows):
+        return made
+    if ask.kind.sql != "TEXT" and None not in bounds:
+        return _from_range(ask, rows, bounds)
+    if head in ("pattern", "fact") and ask.n * 8 > codes.patterns(spec := codes.spec_of(ask, head)).capacity[0]:
+        return codes.every(ask.stream, ask.n, spec, ask.kind.name)
+    _redraw(ask, rows, more)
+    _finish(ask, rows)
+    return texts(rows) if ask.kind.sql == "TEXT" else np.array(rows, dtype=made.dtype)
+
+
+def _closed(ask: Ask, head: str) -> Values | None:
+    """All values of a type that has no others."""
+    if ask.kind.values:
+        return texts(ask.kind.values)
+    if ask.kind.check == "pool":
+        return ask.pools.words(ask.args[0], ask.locale)
+    return None
+
+
+def _sample(ask: Ask, options: Values) -> Values:
+    if ask.n > len(options):
+        raise BadRequest(f"{ask.kind.name}: there are but {len(options)} different values; ask for fewer rows, or drop UNIQUE")
+    return options[ask.stream.order(len(options))[: ask.n]]
+
+
+def _from_range(ask: Ask, rows: list[Any], bounds: Bounds) -> Values:
+    """The drawn numbers, each repetition replaced by one of the range that is still free."""
+    low, high = int(bounds[0] or 0), int(bounds[1] or 0)
+    if ask.n > high - low + 1:
+        raise BadRequest(f"{ask.kind.name}: [{low}, {high}] holds fewer than {ask.n} numbers; widen it, or drop UNIQUE")
+    whole = [round(x * 10**ask.scale) for x in rows]
+    used = set(whole)
+    free = (x for x in range(low, high + 1) if x not in used)
+    seen: set[int] = set()
+    for i, x in enumerate(whole):
+        if x in seen:
+            whole[i] = next(free)
+        seen.add(whole[i])
+    out = np.array(whole, dtype=np.int64)
+    return out / float(10**ask.scale) if ask.kind.sql == "REAL" else out
+
+
+def _clashes(rows: list[Any]) -> list[int]:
+    """The places of all repetitions."""
+    seen: set[Any] = set()
+    again = []
+    for i, value in enumerate(rows):
+        if value in seen:
+            again.append(i)
+        seen.add(value)
+    return again
+
+
+def _redraw(ask: Ask, rows: list[Any], more: Redraw) -> None:
+    """Draw the repetitions again, as long as that helps."""
+    clashes = _clashes(rows)
+    for turn in range(_ROUNDS):
+        if not clashes:
+            return
+        for i, value in zip(clashes, more(ask.stream.child("again", str(turn)), len(clashes)).tolist(), strict=True):
+            rows[i] = value
+        left = _clashes(rows)
+        if len(left) * 4 > len(clashes) * 3:
+            return
+        clashes = left
+
+
+def _finish(ask: Ask, rows: list[Any]) -> None:
+    """Give each repetition that is left a value of its own."""
+    used = set(rows)
+    ways: dict[Any, Iterator[Any]] = {}
+    for i in _clashes(rows):
+        way = ways.setdefault(rows[i], _variants(ask, rows[i]))
+        rows[i] = next(v for v in way if v not in used)
+        used.add(rows[i])
+
+
+def _variants(ask: Ask, value: Any) -> Iterator[Any]:
+    """Endless values like this one."""
+    if ask.kind.temporal == "time":
+        raise BadRequest(f"{ask.kind.name}: a day has too few times of day for {ask.n} rows; drop UNIQUE")
+    if ask.kind.temporal:
+        return _later(value, ask.kind.temporal)
+    if ask.kind.sql != "TEXT":
+        return _higher(value, ask.scale)
+    family = ancestors(ask.kind.name)
+    if "full_name" in family or ask.kind.name == "person_name":
+        return _initials(value)
+    for name in family:
+        if name in _JOINS:
+            return (_JOINS[name](value, k) for k in range(2, 1 << 40))
+    return (f"{value} {k}" for k in range(2, 1 << 40))
+
+
+def _later(value: str, kind: str) -> Iterator[str]:
+    step = timedelta(days=1) if kind == "date" else timedelta(seconds=60)
+    moment = datetime.fromisoformat(value)
+    while True:
+        moment += step
+        yield moment.isoformat(sep=" ")[: 10 if kind == "date" else 19]
+
+
+def _higher(value: float, scale: int) -> Iterator[float]:
+    whole = round(value * 10**scale)
+    while True:
+        whole += 1
+        yield whole / 10**scale if scale else whole
+
+
+def _initials(name: str) -> Iterator[str]:
+    """'Anna Berg' → 'Anna B. Berg', then with two initials, then with a number."""
+    first, _, last = name.partition(" ")
+    for a, b in product(_INITIALS, _INITIALS):
+        if b:
+            yield f"{first} {a + '. ' if a else ''}{b}. {last}"
+    yield from (f"{name} {k}" for k in range(2, 1 << 40))
+
+
+def _letters(text: str, number: int) -> str:
+    """'BIO101', 2 → 'BIO101B'; after Z come two letters."""
+    tail = ""
+    while number:
+        number, rest = divmod(number - 1, 26)
+        tail = chr(65 + rest) + tail
+    return text + tail
+
+
+def _before_last_dot(text: str, number: int) -> str:
+    stem, _, extension = text.rpartition(".")
+    return f"{stem}_{number}.{extension}"
+
+
+def _in_url(text: str, number: int) -> str:
+    scheme, _, rest = text.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host}{slash or '/'}{path or 'p'}{number}"
+
+
+def _in_image(text: str, number: int) -> str:
+    return f"{text[:-4]}-{number}.jpg"
+
+
+def _dashed(text: str, number: int) -> str:
+    return f"{text}-{number}"
+
+
+def _json(text: str, number: int) -> str:
+    if text.startswith("["):
+        return f'{text[:-1]}, "tag-{number}"]'
+    return f'{text[:-1]}, "copy": {number}}}'
+
+
+def _room(text: str, number: int) -> str:
+    """Rooms go on above the numbers that are drawn."""
+    return str(1000 + number * 97 % 899000 if number < 9000 else 10000 + number)
+
+
+_JOINS: dict[str, Callable[[str, int], str]] = {
+    "email": before_at,
+    "username": plain,
+    "social_handle": plain,
+    "domain_name": before_dot,
+    "image_url": _in_image,
+    "url": _in_url,
+    "slug": _dashed,
+    "hostname": _dashed,
+    "tag": _dashed,
+    "keyword": _dashed,
+    "file_name": _before_last_dot,
+    "file_path": _before_last_dot,
+    "course_code": _letters,
+    "document": _json,
+    "seat_number": lambda text, number: f"{32 + number}{text[-1]}",
+    "room_number": _room,
+    "medication_name": lambda text, number: f"{text} {number}",
+}

@@ -1,0 +1,6 @@
+"""The version of the package, and of the generator: the part of a recipe that stands for code and schemas/."""
+
+__version__ = "0.1.0"
+
+GENERATOR = "1"
+"""Raised whenever the same seed would give other bytes; the golden hashes in seeds/ tell when that is."""

@@ -1,0 +1,1 @@
+"""Worlds: a schema filled with rows, as a SQLite image."""

@@ -1,0 +1,82 @@
+"""Draws foreign keys: which parent each row has, unevenly, as in real data."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from worlddb.rng import Stream
+from worlddb.schema.model import ForeignKey
+from worlddb.semantics.pools import Pools
+from worlddb.world.frame import Frame, Frames, Rows
+
+SPREAD = {"even": "lognormal_0.3", "mild": "lognormal_0.6", "strong": "lognormal_1.3", "heavy": "lognormal_2.0"}
+"""Skew of a foreign key -> the quantile table of its parents' weights."""
+CHILDLESS = {"even": (0, 0, 5), "mild": (0, 5, 15), "strong": (0, 10, 20, 40), "heavy": (10, 20, 40, 65)}
+"""Percent of parents that get no children at all, one of which is drawn."""
+
+
+def link(frames: Frames, frame: Frame, late: set[tuple[str, str]], stream: Stream, pools: Pools) -> None:
+    """Draw every foreign key of a frame but the late ones and those to itself."""
+    for key in frame.table.foreign_keys:
+        if key.table == frame.table.key or (frame.table.key, key.key) in late:
+            frame.cols[key.key] = np.full(frame.n, -1, np.int64)
+        else:
+            frame.cols[key.key] = draw_parents(frame, key, frames[key.table].n, stream.child(key.key), pools)
+    lost = np.zeros(frame.n, bool)
+    for key in frame.table.foreign_keys:
+        if not key.nullable and key.table != frame.table.key and (frame.table.key, key.key) not in late:
+            lost |= frame.cols[key.key] < 0
+    frame.drop(lost)
+
+
+def draw_parents(frame: Frame, key: ForeignKey, parents: int, stream: Stream, pools: Pools) -> Rows:
+    """One parent row per row; -1 where NULL, or where a 1:1 relation has used up its parents."""
+    if parents == 0:
+        return np.full(frame.n, -1, np.int64)
+    if key.unique:
+        chosen = stream.order(parents)[: frame.n]
+        rows = np.concatenate([chosen, np.full(max(0, frame.n - len(chosen)), -1)])
+    else:
+        rows = stream.by_weight(frame.n, weights(parents, key.skew, stream, pools))
+    if key.nullable:
+        share = frame.table[key.columns[0]].null_share
+        rows = np.where(stream.chances(frame.n, share / 100), -1, rows)
+    return rows.astype(np.int64)
+
+
+def weights(parents: int, skew: str, stream: Stream, pools: Pools) -> Rows:
+    """Integer weights of the parents: lognormal, with some of them childless."""
+    table = pools.quantiles(SPREAD[skew])
+    drawn = table[stream.integers(parents, len(table))] // (1 + parents // 64) + 1
+    childless = stream.pick(CHILDLESS[skew])
+    drawn = np.where(stream.chances(parents, childless / 100), 0, drawn)
+    return drawn if drawn.any() else np.ones(parents, np.int64)
+
+
+def trees(frame: Frame, late: set[tuple[str, str]], stream: Stream) -> None:
+    """References of a table to itself: always to an earlier row, so that there is never a circle."""
+    for key in frame.table.foreign_keys:
+        if key.table != frame.table.key or (frame.table.key, key.key) in late:
+            continue
+        draws = stream.child(key.key)
+        numbers = np.arange(frame.n)
+        rows = draws.integers(frame.n, np.maximum(numbers, 1))
+        roots = draws.chances(frame.n, 0.35) | (numbers == 0)
+        frame.cols[key.key] = np.where(roots, -1, rows)
+
+
+def close(frames: Frames, late: set[tuple[str, str]], stream: Stream) -> None:
+    """Fill the references that waited: a parent points to one of its own children, where it has any."""
+    for table, role in sorted(late):
+        frame, key = frames[table], frames[table].table.parents[role]
+        other = frames[key.table]
+        back = [f.key for f in other.table.foreign_keys if f.table == table and (key.table, f.key) not in late]
+        rows = np.full(frame.n, -1, np.int64)
+        if back and other.n:
+            mine = other.cols[back[0]]
+            rows[mine[mine >= 0]] = np.flatnonzero(mine >= 0)
+        elif other.n:
+            rows = stream.child(table, role).integers(frame.n, other.n)
+        if key.nullable:
+            rows = np.where(stream.child(table, role, "null").chances(frame.n, 0.3), -1, rows)
+        frame.cols[role] = rows

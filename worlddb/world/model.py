@@ -1,0 +1,91 @@
+"""The World noun: a schema, the image of a database that obeys it, and the recipe that makes both again."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from worlddb.errors import StoreError
+from worlddb.schema.model import Schema
+
+if TYPE_CHECKING:
+    import apsw
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """All that decides a world's bytes.  Equal recipes give equal images on every machine."""
+
+    seed: int
+    """0 <= seed < 2**63."""
+    profile: str
+    generator: str
+    """Version of the generator: of the code and of schemas/."""
+    pools: str
+    """The first 16 hex digits of the value pools' digest."""
+    domain: str = ""
+    """The domain, where the caller chose it; empty: drawn from the seed."""
+
+
+class World(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """A grown world.  Frozen: sessions work on copies of its image."""
+
+    recipe: Recipe
+    schema: Schema
+    image: bytes
+    """A SQLite database file."""
+    now: int
+    """The frozen world clock, Unix seconds UTC; nothing in the data happened later, bookings and deadlines aside."""
+    locale: str
+    """Locale of its people and places, such as 'de_DE'."""
+    counts: dict[str, int]
+    """Table key -> rows."""
+
+    @property
+    def id(self) -> str:
+        """Name of the world: its domain and seed ('hotel-42'), unique in a store."""
+        return f"{self.schema.domain}-{self.recipe.seed}"
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the image, in hex."""
+        return sha256(self.image).hexdigest()
+
+    @property
+    def rows(self) -> int:
+        """Rows of all tables."""
+        return sum(self.counts.values())
+
+    def connect(self) -> apsw.Connection:
+        """A private, writable copy of the database in memory, foreign keys enforced."""
+        import apsw
+
+        connection = apsw.Connection(":memory:")
+        connection.deserialize("main", self.image)
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    def save(self, path: str | Path) -> Path:
+        """Write the database to `path`, which must not exist yet.
+
+        Raises:
+            StoreError: the file exists or cannot be written.
+        """
+        target = Path(path)
+        try:
+            with target.open("xb") as file:
+                file.write(self.image)
+        except FileExistsError:
+            raise StoreError(f"{target} exists already; choose another name, or remove it first") from None
+        except OSError as error:
+            raise StoreError(f"{target} cannot be written: {error.strerror}") from None
+        return target
+
+    def models(self) -> dict[str, Any]:
+        """Real SQLModel classes of the world's tables, by table key, on a MetaData of their own."""
+        from worlddb.schema.models import models
+
+        return models(self.schema)
