@@ -10,11 +10,30 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from worlddb.rng import Stream
-from worlddb.schema.domains import archetypes, reference
+from worlddb.schema.domains import archetypes, junction, parse_states, reference
 from worlddb.schema.model import Column, ForeignKey, Polymorphic, Schema, Table
 from worlddb.schema.rules import Acyclic, AnyRule, UniqueActive, sound
 
 _TREES = ("taxonomy", "message", "case", "staff", "place", "document", "resource", "org")
+_LINKED = ("catalog_item", "document", "case", "party", "org", "header", "booking")
+_LINKS = ("taxonomy", "plan", "staff", "resource", "place")
+"""Archetypes on the two sides of a plain many-to-many link."""
+_STATES = {
+    "header": ("draft > confirmed > completed", "confirmed > cancelled"),
+    "booking": ("requested > confirmed > completed", "confirmed > cancelled", "confirmed > no_show"),
+    "case": ("open > in_progress > resolved > closed", "resolved > open"),
+    "payment": ("pending > settled", "pending > failed"),
+    "document": ("draft > in_review > published > archived", "in_review > draft"),
+    "subscription": ("active > paused", "paused > active", "active > ended"),
+    "policy": ("draft > active > ended", "active > terminated"),
+    "offer": ("open > accepted", "open > declined", "open > expired"),
+    "account": ("active > frozen", "frozen > active", "active > closed"),
+    "resource": ("available > in_use", "in_use > available", "available > retired"),
+    "catalog_item": ("draft > listed > withdrawn", "withdrawn > listed"),
+    "message": ("visible > hidden", "hidden > visible"),
+    "party": ("invited > active > inactive", "inactive > active"),
+}
+"""A usual state machine for tables of some archetypes, in worlds whose domain brings too few."""
 _NOTES = {
     "attachment": ("document", ("file_name", "file_size")),
     "comment_entry": ("message", ("comment_body",)),
@@ -46,7 +65,8 @@ def _add(table: Table, *columns: Column) -> Table:
 
 def stamps(schema: Schema, stream: Stream) -> Schema:
     """When a row was made and last changed; most companies stamp nearly every table."""
-    made, changed = stream.weighted((97, 88, 60), (6, 3, 1)), stream.weighted((85, 40, 5), (4, 4, 2))
+    made, changed = stream.weighted((96, 84, 60), (5, 4, 2)), stream.weighted((80, 30, 5), (4, 4, 2))
+    protected = _protected(schema)
 
     def stamp(table: Table) -> Table:
         draws = stream.child(table.key)
@@ -54,6 +74,9 @@ def stamps(schema: Schema, stream: Stream) -> Schema:
         wanted = [("created_at", made // 4 if pure else made), ("updated_at", 0 if pure else changed)]
         if "recorded_at" in table or (table.columns and any(c.type == "event_time" for c in table.columns)):
             wanted = [(k, share // 4) for k, share in wanted]
+        if draws.chance(0.14) and (table.key, "created_at") not in protected:
+            wanted = wanted[1:]
+            table = replace(table, columns=tuple(c for c in table.columns if c.key != "created_at"))
         return _add(table, *(Column(key=k, name=k, type=k) for k, share in wanted if draws.chance(share / 100)))
 
     return _map(schema, stamp)
@@ -75,6 +98,22 @@ def soft_delete(schema: Schema, stream: Stream) -> Schema:
         return _add(table, column) if fits and stream.chance(0.3) else table
 
     return _map(schema, mark)
+
+
+def states(schema: Schema, stream: Stream) -> Schema:
+    """At least one table in six goes through states; worlds that have fewer get usual ones."""
+    have = sum(t.lifecycle is not None for t in schema.tables)
+    missing = -(-len(schema.tables) // 6) - have
+    fit = [t.key for t in schema.tables if t.lifecycle is None and t.archetype in _STATES and "status" not in t]
+    chosen = set(stream.sample(fit, max(0, missing)))
+
+    def add(table: Table) -> Table:
+        if table.key not in chosen:
+            return table
+        machine = replace(parse_states(_STATES[table.archetype], "states"), stamps={})
+        return replace(_add(table, Column(key="status", name="status", type="state", values=machine.states)), lifecycle=machine)
+
+    return _map(schema, add)
 
 
 def trees(schema: Schema, stream: Stream) -> Schema:
@@ -124,7 +163,7 @@ def cycles(schema: Schema, stream: Stream) -> Schema:
 
 def polymorphic(schema: Schema, stream: Stream) -> Schema:
     """A table whose rows belong to a row of any of several tables."""
-    if not stream.chance(0.24):
+    if not stream.chance(0.34):
         return schema
     label = stream.pick(sorted(_NOTES))
     targets = [t.key for t in schema.tables if t.archetype not in ("junction", "assignment", "membership", "stock")]
@@ -147,6 +186,22 @@ def polymorphic(schema: Schema, stream: Stream) -> Schema:
         polymorphic=Polymorphic(type_column="target_type", id_column="target_id", tables=chosen),
     )  # fmt: skip
     return replace(schema, tables=(*schema.tables, table))
+
+
+def junctions(schema: Schema, stream: Stream) -> Schema:
+    """Plain many-to-many links: tags of products, interests of members, sites of a manager."""
+    wanted = stream.weighted((0, 1, 2, 3), (2, 4, 3, 1)) * len(schema.tables) // 10
+    for number in range(wanted):
+        draws = stream.child(str(number))
+        left = [t.key for t in schema.tables if t.archetype in _LINKED and len(t.primary_key) == 1]
+        right = [t.key for t in schema.tables if t.archetype in _LINKS and len(t.primary_key) == 1]
+        if not left or not right:
+            break
+        pair = (draws.pick(left), draws.pick(right))
+        tied = any({f.table for f in t.foreign_keys} >= set(pair) and t.archetype == "junction" for t in schema.tables)
+        if pair[0] != pair[1] and not tied and "_".join(pair) not in schema:
+            schema = replace(schema, tables=(*schema.tables, junction(*pair, origin="")))
+    return schema
 
 
 def composite_keys(schema: Schema, stream: Stream) -> Schema:
@@ -178,7 +233,7 @@ def unique_pairs(schema: Schema, stream: Stream) -> Schema:
         draws = stream.child(table.key)
         parents = [f.key for f in table.foreign_keys if not f.nullable and not f.unique]
         if table.archetype in ("assignment", "membership", "stock") and table.key_style != "composite" and len(parents) >= 2:
-            return replace(table, uniques=(tuple(parents[:2]),)) if draws.chance(0.6) else table
+            return replace(table, uniques=(tuple(parents[:2]),)) if draws.chance(0.3) else table
         if "position" in table and parents and draws.chance(0.5):
             return replace(table, uniques=((parents[0], "position"),))
         return table
@@ -229,7 +284,7 @@ def nullable_columns(schema: Schema, stream: Stream) -> Schema:
                 return c
             if c.nullable:
                 return c if draws.chance(min(1.0, aim * 1.9)) else replace(c, nullable=False, null_share=0)
-            return replace(c, nullable=True, null_share=draws.pick((2, 5, 10, 20, 35, 60))) if draws.chance(max(0.0, aim - 0.1)) else c
+            return replace(c, nullable=True, null_share=draws.pick((1, 2, 5, 10, 20, 35, 50))) if draws.chance(max(0.0, aim - 0.1)) else c
 
         return replace(table, columns=tuple(change(c) for c in table.columns))
 
@@ -292,7 +347,7 @@ def key_styles(schema: Schema, stream: Stream) -> Schema:
 
 def unique_titles(schema: Schema, stream: Stream) -> Schema:
     """Uniqueness is a habit: some companies declare it wherever it is true, others hardly ever."""
-    habit = stream.weighted((30, 60, 100), (3, 4, 3)) / 100
+    habit = stream.weighted((8, 30, 70), (4, 4, 2)) / 100
     kept = {(r.table, p) for r in schema.rules if isinstance(r, UniqueActive) for p in r.per}
 
     def loosen(table: Table) -> Table:
@@ -306,6 +361,6 @@ def unique_titles(schema: Schema, stream: Stream) -> Schema:
 
 
 STEPS: tuple[Callable[[Schema, Stream], Schema], ...] = (
-    stamps, soft_delete, trees, cycles, polymorphic, composite_keys, unique_pairs, unique_titles, nullable_keys,
+    states, stamps, soft_delete, trees, cycles, junctions, polymorphic, composite_keys, unique_pairs, unique_titles, nullable_keys,
     nullable_columns, on_delete, tree_rules, key_styles,
 )  # fmt: skip

@@ -185,7 +185,10 @@ def expand(domain: Domain) -> Schema:
     tables = []
     for key, entity in domain.entities.items():
         tables.append(_expand_entity(domain, key, entity))
-        tables += [_junction(domain, key, other) for other in entity.links]
+        for other in entity.links:
+            if other not in domain.entities:
+                raise UnknownName(f"entity (entities.{key}.links)", other, domain.entities)
+            tables.append(junction(key, other, domain.id))
     return Schema(domain=domain.id, title=domain.title, tables=tuple(tables), rules=domain.rules)
 
 
@@ -224,16 +227,15 @@ def _expand_entity(domain: Domain, key: str, entity: Entity) -> Table:
     )  # fmt: skip
 
 
-def _junction(domain: Domain, key: str, other: str) -> Table:
-    if other not in domain.entities:
-        raise UnknownName(f"entity (entities.{key}.links)", other, domain.entities)
+def junction(key: str, other: str, origin: str) -> Table:
+    """A pure many-to-many link between two tables with integer keys: its key is the pair."""
     keys = tuple(
         ForeignKey(key=end, columns=(end,), table=end, ref=("id",), skew=skew)
         for end, skew in ((key, "mild"), (other, "heavy"))
     )
     return Table(
         key=f"{key}_{other}", name=f"{key}_{other}", archetype="junction", columns=tuple(reference(k) for k in keys),
-        primary_key=(key, other), key_style="composite", foreign_keys=keys, size="large", origin=domain.id,
+        primary_key=(key, other), key_style="composite", foreign_keys=keys, size="large", origin=origin,
     )  # fmt: skip
 
 

@@ -12,10 +12,15 @@ from msgspec.structs import replace
 
 from worlddb.rng import Stream
 from worlddb.schema import decorate, naming
+from worlddb.schema.ddl import formula_tokens
 from worlddb.schema.domains import archetypes, domain_names, expand, load_domain
 from worlddb.schema.model import Column, Schema, Table
 from worlddb.schema.rules import sound
 
+HABITS = ((4, 26), (9, 42), (15, 58), (24, 72))
+"""Percent of an archetype's optional columns, and of an entity's own ones, that a company has: the thrifty to the lavish."""
+CLOSED = ("type", "kind", "category", "role", "level", "priority", "mode", "tier", "currency", "language", "format", "reason", "class", "method")
+"""Endings of the names of columns that usually hold one of a few values."""
 HOSTS = ("party", "staff", "org", "place", "catalog_item", "account", "taxonomy")
 """Archetypes whose tables can stand in for a grafted entity's parent of the same archetype."""
 
@@ -128,9 +133,8 @@ def _rehost(table: Table, brought: set[str], hosts: dict[str, str]) -> Table:
 def choose_columns(schema: Schema, stream: Stream) -> Schema:
     """Take some of each table's optional columns; what rules, keys and titles need always stays."""
     needed = needed_columns(schema)
-    thrift = stream.weighted((20, 30, 42, 55), (2, 4, 4, 2))
-    """Percent of the archetype's optional columns that this world takes."""
-    tables = tuple(_choose(t, needed, stream.child(t.key), thrift) for t in schema.tables)
+    habits = stream.weighted(HABITS, (2, 3, 3, 2))
+    tables = tuple(_choose(t, needed, stream.child(t.key), habits) for t in schema.tables)
     return sound(replace(schema, tables=tables))
 
 
@@ -139,21 +143,27 @@ def needed_columns(schema: Schema) -> set[tuple[str, str]]:
     return {touched for rule in schema.rules for touched in rule.touches(schema)}
 
 
-def _choose(table: Table, needed: set[tuple[str, str]], stream: Stream, thrift: int) -> Table:
+def _choose(table: Table, needed: set[tuple[str, str]], stream: Stream, habits: tuple[int, int]) -> Table:
+    table = _fewer_parents(table, needed, stream)
     kind = archetypes().get(table.archetype)
-    optional = set(kind.optional) if kind else set()
+    brought, optional = (set(kind.columns), set(kind.optional)) if kind else (set(), set())
     stamps = set(table.lifecycle.stamps.values()) if table.lifecycle else set()
-    happy = {f"{s}_at" for s in table.lifecycle.happy} if table.lifecycle and stream.chance(0.4) else set()
-    generous = stream.chance(0.12)
+    happy = {f"{s}_at" for s in table.lifecycle.happy} if table.lifecycle and stream.chance(0.2) else set()
+    generous, listing = stream.chance(0.08), stream.chance(0.3)
+    bare = table.archetype in ("assignment", "membership") and stream.chance(0.6)
     always = table.key_columns | {table.title, "status"} | {k for t, k in needed if t == table.key}
-    always |= {f for c in table.columns if c.formula for f in c.formula.replace("*", " ").split()}
-    kept = []
-    for column in table.columns:
-        share = 0.0 if column.key in stamps else thrift / 100 if column.key in optional else 0.88
-        if generous and column.key not in stamps:
-            share = max(share, 0.9)
-        if column.key in always or column.key in happy or stream.chance(share):
-            kept.append(column)
+    always |= {f for c in table.columns if c.formula for f in formula_tokens(c.formula)}
+    extra, own = (90, 95) if generous else (0, 0) if bare else habits
+
+    def wanted(column: Column) -> bool:
+        if column.key in always or column.key in happy:
+            return True
+        if column.key in stamps or (is_closed(column) and not listing and not generous):
+            return False
+        share = extra if column.key in optional else 92 if column.key in brought and not bare else own
+        return stream.chance(share / 100)
+
+    kept = [c for c in table.columns if wanted(c)]
     there = {c.key for c in kept}
     lifecycle = table.lifecycle
     if lifecycle:
@@ -161,10 +171,23 @@ def _choose(table: Table, needed: set[tuple[str, str]], stream: Stream, thrift: 
     return replace(table, columns=_tidy(tuple(kept), there), lifecycle=lifecycle)
 
 
+def is_closed(column: Column) -> bool:
+    """True for columns that hold one of a few values: most tables of real databases have none but their state."""
+    return bool(column.values) or column.key.rsplit("_")[-1] in CLOSED
+
+
+def _fewer_parents(table: Table, needed: set[tuple[str, str]], stream: Stream) -> Table:
+    """Leave out some references that no rule needs: never the first one, optional ones more often."""
+    gone = set()
+    for key in table.foreign_keys[1:]:
+        if (table.key, key.key) not in needed and key.key not in table.primary_key and stream.chance(0.4 if key.nullable else 0.18):
+            gone.add(key.key)
+    keys = tuple(f for f in table.foreign_keys if f.key not in gone)
+    return replace(table, foreign_keys=keys, columns=tuple(c for c in table.columns if c.key not in gone))
+
+
 def _tidy(columns: tuple[Column, ...], there: set[str]) -> tuple[Column, ...]:
     """Columns whose formula lost an operand become plain ones."""
-    from worlddb.schema.ddl import formula_tokens
-
     def plain(column: Column) -> Column:
         lost = column.formula and any(t[0].isalpha() and t not in there for t in formula_tokens(column.formula))
         return replace(column, formula="") if lost else column

@@ -43,10 +43,36 @@ CLOCKS = {
 
 ROMAN = {
     **dict(zip("абвгдезийклмнопрстуфхыэіїґ", "abvgdeziyklmnoprstufhyeiig", strict=True)),
-    **{"ё": "yo", "ж": "zh", "ц": "ts", "ч": "ch", "ш": "sh", "щ": "shch", "ъ": "", "ь": "", "ю": "yu", "я": "ya", "є": "ye"},
+    **{
+        "ё": "yo",
+        "ж": "zh",
+        "ц": "ts",
+        "ч": "ch",
+        "ш": "sh",
+        "щ": "shch",
+        "ъ": "",
+        "ь": "",
+        "ю": "yu",
+        "я": "ya",
+        "є": "ye",
+    },
     **dict(zip("αβγδεζηικλμνξοπρσςτυφωάέήίόύώ", "avgdeziiklmnxoprsstyfoaeiioyo", strict=True)),
     **{"θ": "th", "χ": "ch", "ψ": "ps"},
-    **{"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å": "aa", "æ": "ae", "ø": "oe", "œ": "oe", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"},
+    **{
+        "ä": "ae",
+        "ö": "oe",
+        "ü": "ue",
+        "ß": "ss",
+        "å": "aa",
+        "æ": "ae",
+        "ø": "oe",
+        "œ": "oe",
+        "ł": "l",
+        "đ": "d",
+        "ð": "d",
+        "þ": "th",
+        "\u0131": "i",
+    },
 }
 
 
@@ -78,7 +104,13 @@ def build_pools(out: Path, locales: Sequence[str] = SHIPPED, seed: int = 0) -> N
     for locale in dict.fromkeys(locales):
         content[f"{locale}.json"] = _locale(locale, seed)
     files = {name: canonical(value) for name, value in content.items()}
-    manifest = {"version": VERSION, "digest": overall(files), "faker": FAKER, "locales": list(dict.fromkeys(locales)), "files": files}
+    manifest = {
+        "version": VERSION,
+        "digest": overall(files),
+        "faker": FAKER,
+        "locales": list(dict.fromkeys(locales)),
+        "files": files,
+    }
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, value in {"manifest.json": manifest, **content}.items():
@@ -137,13 +169,43 @@ def _counted() -> dict[str, list[str]]:
     terms = [f"{term} {year}" for year in (2023, 2024, 2025, 2026) for term in ("Spring", "Summer", "Fall")]
     return {
         "two_digits": [f"{i:02d}" for i in range(1, 100)],
-        "course_level": [str(100 * a + b) for a in (1, 2, 3, 4) for b in (1, 2, 3, 5, 10, 11, 12, 15, 20, 21, 30, 31, 40, 50, 60, 75, 80, 90, 95)],
+        "course_level": [
+            str(100 * a + b)
+            for a in (1, 2, 3, 4)
+            for b in (1, 2, 3, 5, 10, 11, 12, 15, 20, 21, 30, 31, 40, 50, 60, 75, 80, 90, 95)
+        ],
         "cost_center": [f"CC-{1000 + 100 * i}" for i in range(1, 31)],
         "procedure_code": [f"PR-{1000 + 37 * i}" for i in range(1, 61)],
         "fiscal_period": [f"FY{year}-Q{q}" for year in (23, 24, 25, 26) for q in (1, 2, 3, 4)],
         "academic_term": terms,
-        "company_branch": ["Logistics", "Services", "Trading", "Holding", "Systems", "Solutions", "Industries", "Partners", "Foods", "Media", "Energy", "Labs"],
-        "company_branch_ascii": ["logistics", "services", "trading", "holding", "systems", "solutions", "industries", "partners", "foods", "media", "energy", "labs"],
+        "company_branch": [
+            "Logistics",
+            "Services",
+            "Trading",
+            "Holding",
+            "Systems",
+            "Solutions",
+            "Industries",
+            "Partners",
+            "Foods",
+            "Media",
+            "Energy",
+            "Labs",
+        ],
+        "company_branch_ascii": [
+            "logistics",
+            "services",
+            "trading",
+            "holding",
+            "systems",
+            "solutions",
+            "industries",
+            "partners",
+            "foods",
+            "media",
+            "energy",
+            "labs",
+        ],
     }
 
 
@@ -158,12 +220,30 @@ def _expanded(rows: list[str], slots: dict[str, str], stream: Stream) -> list[st
 
 
 def _user_agents(stream: Stream) -> list[str]:
-    fake = _faker("en_US", stream.below(1 << 30))
-    return _unique(fake.user_agent, 120)
+    """Texts in the form that today's browsers send."""
+    systems = (
+        "Windows NT 10.0; Win64; x64",
+        "Macintosh; Intel Mac OS X 10_15_7",
+        "X11; Linux x86_64",
+        "Linux; Android 14; Pixel 8",
+    )
+    found = []
+    for version in range(118, 133):
+        system = stream.pick(systems)
+        chrome = f"Mozilla/5.0 ({system}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{version}.0.0.0 Safari/537.36"
+        found += [chrome, f"{chrome} Edg/{version}.0.{stream.between(1200, 2900)}.{stream.between(20, 99)}"]
+        found.append(f"Mozilla/5.0 ({stream.pick(systems[:3])}; rv:{version}.0) Gecko/20100101 Firefox/{version}.0")
+        phone = stream.pick(("iPhone; CPU iPhone OS", "iPad; CPU OS"))
+        major, minor = stream.between(16, 18), stream.between(0, 6)
+        form = (
+            f"({phone} {major}_{minor} like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/{major}.{minor}"
+        )
+        found.append(f"Mozilla/5.0 {form} Mobile/15E148 Safari/604.1")
+    return sorted(set(found))
 
 
 def tables() -> dict[str, list[int]]:
-    """The quantile tables: normal, lognormal_SIGMA (median 1), exponential (mean 1), zipf (rank share) and clock_PROFILE."""
+    """Quantile tables: normal, lognormal_SIGMA (median 1), exponential (mean 1), zipf (rank share), clock_PROFILE."""
     points = [(i + 0.5) / POINTS for i in range(POINTS)]
     normal = [NormalDist().inv_cdf(p) for p in points]
     found = {"normal": [round(z * ONE) for z in normal]}
@@ -223,13 +303,16 @@ def _locale(locale: str, seed: int) -> dict[str, Any]:
         "first_female": _people(fake.first_name_female, SIZES["first_female"]),
         "first_male": _people(fake.first_name_male, SIZES["first_male"]),
         "last": _people(fake.last_name, SIZES["last"]),
-        "street": [s for s in _unique(fake.street_name, SIZES["street"]) if not re.search(r"[\d{},]", s)] or ["Main Street"],
+        "street": [s for s in _unique(fake.street_name, SIZES["street"]) if not re.search(r"[\d{},]", s)]
+        or ["Main Street"],
         "company": _unique(fake.company, SIZES["company"]),
         "job": _jobs(fake),
     }
     spare = {"first_female": "anna", "first_male": "max", "last": "berg", "company": "firm"}
     for name, instead in spare.items():
-        words[f"{name}_ascii"] = _handles(words[name], instead)
+        words[f"{name}_ascii"] = _handles(
+            [_bare(w) for w in words[name]] if name == "company" else words[name], instead
+        )
     return {"facts": facts, "cities": cities, "words": words}
 
 
@@ -250,6 +333,23 @@ def _jobs(fake: Any) -> list[str]:
 def _handles(names: list[str], instead: str) -> list[str]:
     """The names in ASCII; scripts that have no Latin form here get a made-up one."""
     return [_shortened(name) or f"{instead}{i}" for i, name in enumerate(names)]
+
+
+_LEGAL = re.compile(
+    r"\b("
+    r"gmbh|mbh|ag|kg|kgaa|ohg|gbr|e\.v\.|e\.g\.|stiftung|inc|llc|ltd|plc|group|and sons|& co|"
+    r"s\.?a\.?r\.?l|s\.?[ac]\.?s?|s\.?p\.?a|s\.?r\.?l|s\.?n\.?c|et fils|e figli|s\.coop|s\.?[al]\.?[lnudt]?|"
+    r"s\.c\.p|s\.com|s/a|y asociados|"
+    r"b\.?v|n\.?v|v\.?o\.?f|ltda|me|ei|sp\. z o\.o|sp\.[jkp]|s\.k\.a|i syn|ab|hb|kb"
+    r")(?=[\s.,]|$)\.?",
+    re.IGNORECASE,
+)
+
+
+def _bare(company: str) -> str:
+    """A company's name without its legal form, as it stands in its domain; whole, where nothing else is in it."""
+    bare = _LEGAL.sub("", company)
+    return bare if len(ascii_of(bare)) > 2 else company
 
 
 def _shortened(name: str) -> str:
@@ -274,9 +374,25 @@ def _guessed(fake: Any, locale: str) -> tuple[dict[str, str], list[list[Any]]]:
     language, _, country = locale.partition("_")
     common = _yaml(folder("seeds") / "pools" / "sources" / "countries.yaml")
     name, currency, zone, latitude, longitude = common.get(country, ["International", "EUR", "UTC", 0, 0])
-    facts = {"country_name": name, "country_code": country if len(country) == 2 else "XX", "currency": currency, "language": language, "language_code": language}
-    facts |= {"locale_code": locale, "tld": country.lower() if len(country) == 2 else "com", "timezone": zone, "number": "%#"}
-    facts |= {"phone": "{area} ### ####", "mobile": "07## ### ####", "address": "{street} {number}", "full_address": "{address}, {postal} {city}"}
+    facts = {
+        "country_name": name,
+        "country_code": country if len(country) == 2 else "XX",
+        "currency": currency,
+        "language": language,
+        "language_code": language,
+    }
+    facts |= {
+        "locale_code": locale,
+        "tld": country.lower() if len(country) == 2 else "com",
+        "timezone": zone,
+        "number": "%#",
+    }
+    facts |= {
+        "phone": "{area} ### ####",
+        "mobile": "07## ### ####",
+        "address": "{street} {number}",
+        "full_address": "{address}, {postal} {city}",
+    }
     facts |= {"plate": "???-####", "national_id": "%#########", "tax_id": "%########", "iban": "DE||##################"}
     facts |= {"honorific_female": _prefix(fake, "female", "Ms."), "honorific_male": _prefix(fake, "male", "Mr.")}
     return facts, _cities(fake, (zone, int(latitude * 100000), int(longitude * 100000)))
@@ -288,7 +404,7 @@ def _prefix(fake: Any, gender: str, instead: str) -> str:
 
 
 def _cities(fake: Any, centre: tuple[str, int, int]) -> list[list[Any]]:
-    """Twelve cities, each with a region, a range of postcodes and an area code of its own, around the country's centre."""
+    """Twelve cities around the country's centre, each with a region, a range of postcodes and an area code."""
     zone, latitude, longitude = centre
     stream = Stream(0, "cities", zone)
     regions = _regions(fake)

@@ -1,4 +1,4 @@
-"""The JSON documents of common.json: settings, attributes, metadata and lists of tags, composed from short word lists."""
+"""The JSON documents of common.json: settings, attributes, metadata and lists of tags, from short word lists."""
 
 from __future__ import annotations
 

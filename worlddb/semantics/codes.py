@@ -47,6 +47,7 @@ class Patterns:
     """Some patterns, compiled for drawing: row i of `points` holds pattern i, padded with zeros."""
 
     def __init__(self, specs: Sequence[str]) -> None:
+        """Compile the patterns (not empty)."""
         width = max(len(s) for s in specs)
         self.points = np.zeros((len(specs), width), dtype=np.uint32)
         self.sign = np.zeros((len(specs), width), dtype=np.int64)
@@ -113,12 +114,12 @@ def seq(ask: Ask) -> NDArray[Any]:
     """seq:TEMPLATE — a running number, from somewhere, with small gaps now and then."""
     before, number, after = _template(ask.args[0])
     width = int(number) if number else 1
-    first = ask.stream.between(1, 10**width // 8) if number else ask.stream.between(1, 400)
+    first = ask.stream.between(1, 10**width // 8 if number else 400)
     n = first + np.cumsum(ask.stream.integers(ask.n, 12) // 11 + 1)
     year = 1970 + ask.now // 31556952
     project = "".join(ask.stream.sample(LETTERS, ask.stream.between(2, 4)))
     before = before.replace("{year}", str(year)).replace("{project}", project)
-    return before + digits(n, width) + after if after else before + digits(n, width)
+    return joined(before, digits(n, width), after)
 
 
 @cache
@@ -128,15 +129,36 @@ def _template(text: str) -> tuple[str, str, str]:
     return before, number.lstrip(":"), after
 
 
+def joined(*parts: str | NDArray[Any]) -> NDArray[Any]:
+    """Texts and object arrays of texts, one after the other, row by row; one part at least is an array."""
+    out: Any = ""
+    for part in parts:
+        if not isinstance(part, str) and isinstance(out, str) and not out:
+            out = part
+        elif not isinstance(part, str) or part:
+            out = out + part
+    found: NDArray[Any] = out
+    return found
+
+
 def digits(numbers: NDArray[np.int64], width: int = 1) -> NDArray[Any]:
     """Whole numbers >= 0 as texts, with leading zeros up to `width`."""
-    if width == 1:
-        return numbers.astype("U").astype(object) if len(numbers) else np.empty(0, dtype=object)
-    longest = max(width, len(str(int(numbers.max(initial=0)))))
-    if longest > width:
+    most = int(numbers.max(initial=0))
+    if width == 1 and most < _SMALL:
+        return _small()[numbers]
+    if width == 1 or most >= 10**width:
         return np.array([f"{x:0{width}d}" for x in numbers.tolist()], dtype=object)
-    powers = 10 ** np.arange(longest - 1, -1, -1, dtype=np.int64)
+    powers = 10 ** np.arange(width - 1, -1, -1, dtype=np.int64)
     return as_texts((numbers[:, None] // powers % 10 + 48).astype(np.uint32))
+
+
+_SMALL = 10000
+
+
+@cache
+def _small() -> NDArray[Any]:
+    """The texts of 0 … 9999, which most numbers inside codes are."""
+    return np.array([str(x) for x in range(_SMALL)], dtype=object)
 
 
 # --- identifiers with an inner rule
@@ -169,9 +191,12 @@ def _issn(ask: Ask) -> NDArray[Any]:
 
 
 _VIN_VALUE = np.zeros(128, dtype=np.int64)
-for _characters, _values in (("0123456789", range(10)), ("ABCDEFGH", range(1, 9)), ("JKLMN", range(1, 6)), ("STUVWXYZ", range(2, 10))):
-    _VIN_VALUE[[ord(c) for c in _characters]] = list(_values)
-_VIN_VALUE[[ord("P"), ord("R")]] = [7, 9]
+for _characters, _values in (
+    ("0123456789", "0123456789"),
+    ("ABCDEFGHJKLMNPR", "123456781234579"),
+    ("STUVWXYZ", "23456789"),
+):
+    _VIN_VALUE[[ord(c) for c in _characters]] = [int(v) for v in _values]
 VIN_WEIGHTS = np.array([8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2], dtype=np.int64)
 
 
@@ -200,7 +225,9 @@ def _routing(ask: Ask) -> NDArray[Any]:
 def _card(ask: Ask) -> NDArray[Any]:
     """Sixteen digits that pass the Luhn test, in ranges that card networks use."""
     which = ask.stream.integers(ask.n, 4)
-    rows = patterns("4##############0", "51#############0", "54#############0", "6011###########0").matrix(ask.stream, which)
+    rows = patterns("4##############0", "51#############0", "54#############0", "6011###########0").matrix(
+        ask.stream, which
+    )
     figures = rows[:, :15].astype(np.int64) - 48
     twice = figures[:, ::2] * 2
     total = (twice - 9 * (twice > 9)).sum(axis=1) + figures[:, 1::2].sum(axis=1)
@@ -244,13 +271,13 @@ def _bic(ask: Ask) -> NDArray[Any]:
 def _ipv4(ask: Ask) -> NDArray[Any]:
     """Addresses of private networks, which no world can own by accident."""
     a, b, c = (digits(ask.stream.integers(ask.n, bound)) for bound in (256, 256, 254))
-    return "10." + a + "." + b + "." + c
+    return joined("10.", a, ".", b, ".", c)
 
 
 def _semver(ask: Ask) -> NDArray[Any]:
     a, b, c = (ask.stream.integers(ask.n, bound) for bound in (60, 400, 360))
-    parts = [digits(x * x // scale) for x, scale in ((a, 400), (b, 4000), (c, 4000))]
-    return parts[0] + "." + parts[1] + "." + parts[2]
+    major, minor, patch = (digits(x * x // scale) for x, scale in ((a, 400), (b, 4000), (c, 4000)))
+    return joined(major, ".", minor, ".", patch)
 
 
 def _room(ask: Ask) -> NDArray[Any]:
@@ -260,13 +287,13 @@ def _room(ask: Ask) -> NDArray[Any]:
 
 def _seat(ask: Ask) -> NDArray[Any]:
     letter = as_texts(_points("ABCDEF")[ask.stream.integers(ask.n, 6)][:, None])
-    return digits(1 + ask.stream.integers(ask.n, 32)) + letter
+    return joined(digits(1 + ask.stream.integers(ask.n, 32)), letter)
 
 
 def _blood_pressure(ask: Ask) -> NDArray[Any]:
     upper = 104 + ask.stream.integers(ask.n, 24) + ask.stream.integers(ask.n, 24)
     lower = upper * (58 + ask.stream.integers(ask.n, 12)) // 100
-    return digits(upper) + "/" + digits(lower)
+    return joined(digits(upper), "/", digits(lower))
 
 
 MAKERS: dict[str, Callable[[Ask], NDArray[Any]]] = {

@@ -55,7 +55,9 @@ def _closed(ask: Ask, head: str) -> Values | None:
 
 def _sample(ask: Ask, options: Values) -> Values:
     if ask.n > len(options):
-        raise BadRequest(f"{ask.kind.name}: there are but {len(options)} different values; ask for fewer rows, or drop UNIQUE")
+        raise BadRequest(
+            f"{ask.kind.name}: there are but {len(options)} different values; ask for fewer rows, or drop UNIQUE"
+        )
     return options[ask.stream.order(len(options))[: ask.n]]
 
 

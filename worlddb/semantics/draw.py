@@ -19,6 +19,7 @@ from worlddb.semantics import codes, groups, moments, numbers, texts
 from worlddb.semantics.ask import NOW, Ask
 from worlddb.semantics.distinct import distinct_from
 from worlddb.semantics.pools import Pools
+from worlddb.semantics.pools import texts as object_array
 from worlddb.semantics.types import SemanticType, semantic_type
 
 Maker = Callable[[Ask], NDArray[Any]]
@@ -88,9 +89,10 @@ def draw(
 ) -> NDArray[Any]:
     """n values of a type, as its column stores them: an object array of str, int64 (INTEGER) or float64 (REAL).
 
-    `low` and `high` bound numbers (in the column's unit) and moments (unix seconds, or ISO 8601 text); `values` replaces
-    the type's own with an enumeration, used as unevenly as real ones are.  `now` is the moment, in unix seconds, that
-    dates are relative to.  What comes depends on the arguments alone; repetitions are to be expected (see `distinct`).
+    `low` and `high` bound numbers (in the column's unit) and moments (unix seconds, or ISO 8601 text); `values`
+    replaces the type's own with an enumeration, used as unevenly as real ones are.  `now` is the moment, in unix
+    seconds, that dates are relative to.  What comes depends on the arguments alone; it may hold repetitions (see
+    `distinct`).
 
     Raises:
         UnknownName: no such type or locale.
@@ -107,8 +109,12 @@ def draw(
 
 def _stored(kind: SemanticType, values: Sequence[str]) -> NDArray[Any]:
     if kind.sql == "TEXT":
-        return texts.texts(values)
-    return np.array([float(v) for v in values]) if kind.sql == "REAL" else np.array([int(v) for v in values], dtype=np.int64)
+        return object_array(values)
+    return (
+        np.array([float(v) for v in values])
+        if kind.sql == "REAL"
+        else np.array([int(v) for v in values], dtype=np.int64)
+    )
 
 
 def _bounded(ask: Ask, maker: Maker) -> NDArray[Any]:

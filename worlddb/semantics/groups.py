@@ -1,12 +1,12 @@
 """Coherence groups: people, places and companies, whose members agree with each other row by row.
 
-A group draws its base (who, where, which company) once and derives each member from it when that is asked for.  Keys are
-names of semantic types.
+A group draws its base (who, where, which company) once and derives each member from it when that is asked for.
+Keys are names of semantic types.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from worlddb.rng import Stream
 from worlddb.semantics.ask import Ask
 from worlddb.semantics.codes import Patterns, as_texts, digits, same
-from worlddb.semantics.numbers import Ints
 from worlddb.semantics.pools import Pools, texts
 from worlddb.semantics.texts import template
 
@@ -28,10 +27,12 @@ class Group:
     members: ClassVar[dict[str, Callable[[Any], Texts]]] = {}
 
     def __init__(self, stream: Stream, n: int, pools: Pools, locale: str) -> None:
+        """Open the group on a child of the stream, which does not move."""
         self.stream, self.n, self.pools, self.locale = stream.child(type(self).__name__), n, pools, locale
         self._found: dict[str, Texts] = {}
 
     def __getitem__(self, key: str) -> Texts:
+        """One member, an array of n."""
         if key not in self._found:
             self._found[key] = self.members[key](self)
         return self._found[key]
@@ -97,6 +98,7 @@ class People(Group):
     """Names, and what derives from them."""
 
     def __init__(self, stream: Stream, n: int, pools: Pools, locale: str) -> None:
+        """Draw who the n people are."""
         super().__init__(stream, n, pools, locale)
         base = self.lane("base")
         self.female = base.chances(n, 0.5)
@@ -122,7 +124,9 @@ class People(Group):
     def gender(self) -> Texts:
         """By the name, in 97 % of the rows."""
         other = self.lane("gender").integers(self.n, 100)
-        return np.where(other < 2, "nonbinary", np.where(other == 2, "undisclosed", _gender(self.female))).astype(object)
+        return np.where(other < 2, "nonbinary", np.where(other == 2, "undisclosed", _gender(self.female))).astype(
+            object
+        )
 
     def honorific(self) -> Texts:
         """The locale's form of address."""
@@ -161,7 +165,8 @@ class People(Group):
         """first.last @ the one company of this stream; distinct."""
         first, last = self.names("_ascii")
         lane = self.lane("company_email")
-        host = lane.pick(self.words("company_ascii")) + "." + self.pools.facts(self.locale)["tld"]
+        handles: Sequence[str] = self.words("company_ascii").tolist()
+        host = f"{lane.pick(handles)}.{self.pools.facts(self.locale)['tld']}"
         return numbered(first + "." + last + ("@" + host), before_at)
 
     members: ClassVar[dict[str, Callable[[Any], Texts]]] = {
@@ -195,6 +200,7 @@ class Places(Group):
     """Cities of the locale, and addresses in them."""
 
     def __init__(self, stream: Stream, n: int, pools: Pools, locale: str) -> None:
+        """Draw in which cities the n places are."""
         super().__init__(stream, n, pools, locale)
         self.facts = pools.facts(locale)
         self.city = self.lane("city").integers(n, len(pools.cities(locale)))
@@ -230,12 +236,19 @@ class Places(Group):
         """Street and number, in the order of the country."""
         lane = self.lane("street_address")
         street = lane.picks(self.n, self.words("street"))
-        number = digits(1 + lane.integers(self.n, 30) * lane.integers(self.n, 31) // (2 if len(self.facts["number"]) < 3 else 1))
+        wide = len(self.facts["number"]) > 2
+        number = digits(1 + lane.integers(self.n, 99) * lane.integers(self.n, 100) // (1 if wide else 80))
         return joined(self.facts["address"], self.n, {"street": street, "number": number})
 
     def full_address(self) -> Texts:
         """Everything on one line."""
-        parts = {"address": "street_address", "city": "city", "code": "state_abbr", "region": "state_region", "postal": "postal_code"}
+        parts = {
+            "address": "street_address",
+            "city": "city",
+            "code": "state_abbr",
+            "region": "state_region",
+            "postal": "postal_code",
+        }
         names = template(self.facts["full_address"])[1::2]
         return joined(self.facts["full_address"], self.n, {name: self[parts[name]] for name in names})
 
@@ -290,6 +303,7 @@ class Companies(Group):
     """Companies with their domains, addresses on the net, numbers, and a seat."""
 
     def __init__(self, stream: Stream, n: int, pools: Pools, locale: str) -> None:
+        """Draw which companies the n are."""
         super().__init__(stream, n, pools, locale)
         self.facts = pools.facts(locale)
         names, order = self.words("company"), self.lane("base")
@@ -352,8 +366,8 @@ Companies.members = {
 def people(stream: Stream, n: int, pools: Pools, locale: str, keys: Collection[str] | None = None) -> dict[str, Texts]:
     """n people: first_name, last_name, full_name, gender, honorific, username, email and company_email.
 
-    User names and addresses derive from the names, are ASCII, and differ from row to row.  With `keys` only those members
-    are made, with the same values as without.
+    User names and addresses derive from the names, are ASCII, and differ from row to row.  With `keys` only those
+    members are made, with the same values as without.
 
     Raises:
         UnknownName: no such locale.
@@ -362,8 +376,8 @@ def people(stream: Stream, n: int, pools: Pools, locale: str, keys: Collection[s
 
 
 def places(stream: Stream, n: int, pools: Pools, locale: str, keys: Collection[str] | None = None) -> dict[str, Texts]:
-    """n addresses: street_address, city, state_region, state_abbr, postal_code, country_name, country_code, phone_number,
-    latitude, longitude (float64 degrees), timezone, currency_code, full_address and address_json.
+    """n addresses: street_address, city, state_region, state_abbr, postal_code, country_name, country_code,
+    phone_number, latitude, longitude (float64 degrees), timezone, currency_code, full_address and address_json.
 
     Raises:
         UnknownName: no such locale.
@@ -371,7 +385,9 @@ def places(stream: Stream, n: int, pools: Pools, locale: str, keys: Collection[s
     return Places(stream, n, pools, locale).take(keys)
 
 
-def companies(stream: Stream, n: int, pools: Pools, locale: str, keys: Collection[str] | None = None) -> dict[str, Texts]:
+def companies(
+    stream: Stream, n: int, pools: Pools, locale: str, keys: Collection[str] | None = None
+) -> dict[str, Texts]:
     """n companies: company_name, domain_name, url, company_email, email, tax_id, and all that `places` has.
 
     Names and domains differ from row to row.

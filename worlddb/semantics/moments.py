@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -28,13 +28,17 @@ def iso_moments(seconds: Ints) -> NDArray[Any]:
 
 def iso_dates(days: Ints) -> NDArray[Any]:
     """Days since 1970 as 'YYYY-MM-DD'."""
-    return np.datetime_as_string(days.astype("datetime64[D]")).astype(object) if len(days) else np.empty(0, dtype=object)
+    return (
+        np.datetime_as_string(days.astype("datetime64[D]")).astype(object) if len(days) else np.empty(0, dtype=object)
+    )
 
 
 def iso_times(seconds: Ints) -> NDArray[Any]:
     """Seconds of the day as 'HH:MM'."""
     minutes = seconds // 60
-    rows = np.stack([minutes // 600, minutes // 60 % 10, np.full_like(minutes, 10), minutes % 60 // 10, minutes % 10], axis=1)
+    rows = np.stack(
+        [minutes // 600, minutes // 60 % 10, np.full_like(minutes, 10), minutes % 60 // 10, minutes % 10], axis=1
+    )
     return (rows + 48).astype(np.uint32).view("=U5").ravel().astype(object)
 
 
@@ -45,7 +49,7 @@ def seconds_of(bound: int | float | str, kind: str) -> int:
     try:
         if kind == "time":
             return int(bound[:2]) * 3600 + int(bound[3:5]) * 60
-        return int(datetime.fromisoformat(bound).replace(tzinfo=timezone.utc).timestamp())
+        return int(datetime.fromisoformat(bound).replace(tzinfo=UTC).timestamp())
     except ValueError:
         raise BadRequest(f"'{bound}' is no {kind}; write it as in ISO 8601") from None
 
@@ -57,7 +61,7 @@ def _bounds(ask: Ask) -> tuple[int | None, int | None]:
 
 
 def _range(ask: Ask) -> tuple[int, int]:
-    """The first and the last second: that of the source, or of the caller, or as long as the source's beside one bound."""
+    """The first and the last second: the source's, or the caller's, or of the source's length beside one bound."""
     first, last = (ask.now + int(a) * DAY for a in ask.args[:2])
     low, high = _bounds(ask)
     if low is not None and high is not None:
@@ -98,7 +102,11 @@ def _days(stream: Stream, n: int, first: int, last: int, recent: bool) -> Ints:
 def day(ask: Ask) -> NDArray[Any]:
     """day:FROM,TO — a date."""
     first, last = _range(ask)
-    return iso_dates(_days(ask.stream, ask.n, -(-first // DAY), last // DAY, False) if last // DAY >= -(-first // DAY) else np.full(ask.n, first // DAY))
+    return iso_dates(
+        _days(ask.stream, ask.n, -(-first // DAY), last // DAY, False)
+        if last // DAY >= -(-first // DAY)
+        else np.full(ask.n, first // DAY)
+    )
 
 
 def moment(ask: Ask) -> NDArray[Any]:
@@ -108,7 +116,9 @@ def moment(ask: Ask) -> NDArray[Any]:
     recent = profile == "grow"
     start = _days(ask.stream, ask.n, first // DAY, max(first, last - 1) // DAY, recent) * DAY
     grid = int(ask.args[3]) if len(ask.args) > 3 else 1
-    seconds = start + quantile(ask.stream, ask.n, ask.pools.quantiles("clock_business" if recent else f"clock_{profile}"))
+    seconds = start + quantile(
+        ask.stream, ask.n, ask.pools.quantiles("clock_business" if recent else f"clock_{profile}")
+    )
     seconds = seconds // grid * grid
     out = (seconds < first) | (seconds > last)
     if out.any():

@@ -1,6 +1,7 @@
 """Numbers drawn from quantile tables: integer arithmetic from the first bit to the last division by a power of ten.
 
-Every maker gives whole numbers of the column's smallest step: the unit itself in INTEGER columns, 10**-scale in REAL ones.
+Every maker gives whole numbers of the column's smallest step: the unit itself in INTEGER columns, 10**-scale in REAL
+ones.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ def quantile(stream: Stream, n: int, table: NDArray[np.int64]) -> Ints:
     place = (stream.bits(n) >> np.uint64(32)).astype(np.int64)
     index = np.minimum(place >> 20, len(table) - 2)
     floor = table[index]
-    return floor + ((table[index + 1] - floor) * (place & 0xFFFFF) >> 20)
+    found: Ints = floor + ((table[index + 1] - floor) * (place & 0xFFFFF) >> 20)
+    return found
 
 
 def spread(ask: Ask) -> Ints:
@@ -73,7 +75,9 @@ def few(ask: Ask) -> Ints:
 
 def signed(ask: Ask) -> Ints:
     """signed:MEDIAN,SIGMA,PERCENT — lognormal, that many percent of them below zero."""
-    return np.where(ask.stream.chances(ask.n, int(ask.args[2]) / 100), -1, 1) * spread(ask.having(*ask.args[:2]))
+    sign = 1 - 2 * ask.stream.chances(ask.n, int(ask.args[2]) / 100).astype(np.int64)
+    found: Ints = sign * spread(ask.having(*ask.args[:2]))
+    return found
 
 
 def charm(ask: Ask) -> Ints:
@@ -82,7 +86,8 @@ def charm(ask: Ask) -> Ints:
     endings = np.array(ask.stream.pick(((99,), (99, 95), (99, 50, 0), (0, 50), (95, 90))), dtype=np.int64)
     tagged = x // 100 * 100 + ask.stream.picks(ask.n, endings)
     dear = x // 1000 * 1000 + endings[0] * 10 + (endings[0] == 99) * 9
-    return np.where(x < 200, (x + 4) // 5 * 5, np.where(x < 50000, tagged, dear))
+    found: Ints = np.where(x < 200, (x + 4) // 5 * 5, np.where(x < 50000, tagged, dear))
+    return found
 
 
 def rounded(ask: Ask) -> Ints:

@@ -1,4 +1,4 @@
-"""Value pools: versioned lists of words, cities and quantile tables, so that a world never depends on the installed Faker.
+"""Value pools: versioned lists of words, cities and quantile tables, so that no world depends on the installed Faker.
 
 A folder of pools holds `manifest.json`, `common.json` and one `LOCALE.json` for each locale, as written by
 `worlddb.semantics.build.build_pools`.  The digest covers the content, not the layout, of every file.
@@ -66,6 +66,7 @@ class Pools:
     """The pools of one folder, unpacked into numpy arrays on first use.  Treat every array as read-only."""
 
     def __init__(self, manifest: Manifest, common: Common, local: dict[str, Locale]) -> None:
+        """Wrap what was read; callers use `load_pools`."""
         self.version = manifest.version
         self.digest = manifest.digest
         self.locales = tuple(local)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from worlddb.rng import Stream
 from worlddb.semantics.ask import Ask
+from worlddb.semantics.codes import joined
 from worlddb.semantics.numbers import Ints, by_shares, uneven
 from worlddb.semantics.pools import Pools, texts
 
@@ -53,7 +54,7 @@ def even(ask: Ask) -> NDArray[Any]:
 
 
 def enumerated(stream: Stream, n: int, options: NDArray[Any], pools: Pools) -> NDArray[Any]:
-    """n of these options.  In half of the streams they are frequent in the order given, in the others in a random one."""
+    """n of these options; in half of the streams the first ones are the most frequent, in the others any may be."""
     shares = uneven(stream, len(options), pools)
     if stream.below(2):
         options = options[stream.order(len(options))]
@@ -109,7 +110,7 @@ def _diluted(words: NDArray[Any], percent: int) -> NDArray[Any]:
 
 
 def _sentences(stream: Stream, n: int, first: NDArray[Any], more: tuple[NDArray[Any], NDArray[Any]]) -> NDArray[Any]:
-    return stream.picks(n, first) + stream.picks(n, more[0]) + stream.picks(n, more[1])
+    return joined(stream.picks(n, first), stream.picks(n, more[0]), stream.picks(n, more[1]))
 
 
 def stars(stream: Stream, n: int) -> Ints:
@@ -123,7 +124,7 @@ def review_texts(stream: Stream, ratings: Ints, pools: Pools) -> NDArray[Any]:
     opening, first, size = _by_star(pools, 1)
     closing, first_closing, size_closing = _by_star(pools, 2)
     head = opening[first[ratings] + stream.integers(n, size[ratings])]
-    return head + closing[first_closing[ratings] + stream.integers(n, size_closing[ratings])]
+    return joined(head, closing[first_closing[ratings] + stream.integers(n, size_closing[ratings])])
 
 
 def _by_star(pools: Pools, part: int) -> tuple[NDArray[Any], Ints, Ints]:

@@ -27,7 +27,7 @@ class SemanticType(msgspec.Struct, frozen=True, kw_only=True):
     ops: tuple[str, ...] = ()
     """Operators that make sense on it, from the vocabulary at the head of types.yaml."""
     compare: str = "exact"
-    """Comparison class for the verifier: exact, clock, derived, decimal, text.short, text.free, set, list, bookkeeping, key, fk."""
+    """The verifier's comparison class, from the vocabulary at the head of types.yaml."""
     words: str = ""
     """The noun by which people call it ("e-mail address"); the name with spaces where empty."""
     pattern: str = ""

@@ -69,8 +69,8 @@ def _parent_births(frames: Frames, frame: Frame, role: str) -> Rows:
 
 def _bursts(stream: Stream, n: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """n moments in [0, 1): most in a few busy spells, the rest anywhere."""
-    spells = stream.units(max(2, n // 9))
-    width = 0.5 / max(2, n)
+    spells = stream.units(max(2, n // 16))
+    width = 0.2 / max(2, n)
     inside = stream.picks(n, spells) + (stream.units(n) - 0.5) * width
     return np.clip(np.where(stream.chances(n, 0.25), stream.units(n), inside), 0.0, 0.999999)
 
