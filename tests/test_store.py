@@ -114,7 +114,9 @@ def test_a_damaged_store_json(copy):
 
 def test_a_store_of_a_newer_format(copy):
     file = copy / "store.json"
-    file.write_bytes(msgspec.json.encode(msgspec.json.decode(file.read_bytes()) | {"format": FORMAT + 1, "seed": "new"}))
+    file.write_bytes(
+        msgspec.json.encode(msgspec.json.decode(file.read_bytes()) | {"format": FORMAT + 1, "seed": "new"})
+    )
     with pytest.raises(StoreError, match="upgrade worlddb"):
         open_store(copy)
 

@@ -1,14 +1,15 @@
 """The catalogue: what people ask about the worlds of a store, as SQLModel records in catalog.sqlite.
 
 It is made from the shards, one shard per transaction, and made again where a kill left it behind or it was removed.
-The fields of a record are those of the row of the same name in describe.py, which explains them.  This module imports
-SQLModel (0.3 s), so others import it inside functions.
+The fields of a record are among those of the row of the same name in describe.py, which explains them; tables join on
+`position` and `table_ordinal`.  This module imports SQLModel (0.3 s), so others import it inside functions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 
 from sqlalchemy import delete, insert
@@ -17,7 +18,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import registry
 from sqlmodel import Field, Session, SQLModel, col, create_engine, select
 
-from worlddb.describe import Description, describe
+from worlddb.describe import KINDS, Description, describe
 from worlddb.errors import StoreError
 from worlddb.store import Codecs, DomainNote, Store, read_domains, read_shard, shard_path, unwritable
 
@@ -33,8 +34,8 @@ class WorldRecord(Catalog, table=True):
     """One world."""
 
     __tablename__ = "worlds"
-    world: str = Field(primary_key=True)
-    position: int = Field(unique=True)
+    position: int = Field(primary_key=True)
+    world: str = Field(unique=True)
     seed: int
     profile: str
     domain: str = Field(index=True)
@@ -54,13 +55,13 @@ class WorldRecord(Catalog, table=True):
 
 
 class TableRecord(Catalog, table=True):
-    """One table of a world."""
+    """One table of the world at a position."""
 
     __tablename__ = "tables"
     __table_args__ = _COMPACT
-    world: str = Field(primary_key=True)
-    table_name: str = Field(primary_key=True)
-    ordinal: int
+    position: int = Field(primary_key=True)
+    table_ordinal: int = Field(primary_key=True)
+    table_name: str
     entity: str
     archetype: str
     origin: str
@@ -76,13 +77,12 @@ class ColumnRecord(Catalog, table=True):
 
     __tablename__ = "columns"
     __table_args__ = _COMPACT
-    world: str = Field(primary_key=True)
-    table_name: str = Field(primary_key=True)
-    column_name: str = Field(primary_key=True)
-    ordinal: int
+    position: int = Field(primary_key=True)
+    table_ordinal: int = Field(primary_key=True)
+    ordinal: int = Field(primary_key=True)
+    column_name: str
     attribute: str
     semantic_type: str
-    storage: str
     nullable: bool
     is_unique: bool
     in_primary_key: bool
@@ -95,8 +95,8 @@ class KeyRecord(Catalog, table=True):
 
     __tablename__ = "keys"
     __table_args__ = _COMPACT
-    world: str = Field(primary_key=True)
-    table_name: str = Field(primary_key=True)
+    position: int = Field(primary_key=True)
+    table_ordinal: int = Field(primary_key=True)
     ordinal: int = Field(primary_key=True)
     kind: str
     columns: str
@@ -112,7 +112,7 @@ class RuleRecord(Catalog, table=True):
 
     __tablename__ = "rules"
     __table_args__ = _COMPACT
-    world: str = Field(primary_key=True)
+    position: int = Field(primary_key=True)
     ordinal: int = Field(primary_key=True)
     kind: str
     table_name: str
@@ -183,13 +183,10 @@ class Writer:
 
     def forget(self, number: int, positions: range) -> None:
         """Uncover a shard that is gone."""
-        position = col(WorldRecord.position)
-        ids = select(WorldRecord.world).where(position >= positions.start, position < positions.stop)
         with _errors(self._path), self._engine.begin() as db:
-            gone = [row[0] for row in db.execute(ids)]
             for name in RECORDS:
-                table = Catalog.metadata.tables[name]
-                db.execute(delete(table).where(table.c.world.in_(gone)))
+                position = Catalog.metadata.tables[name].c.position
+                db.execute(delete(position.table).where(position >= positions.start, position < positions.stop))
             db.execute(delete(ShardRecord).where(col(ShardRecord.number) == number))
         self.shards.discard(number)
 
@@ -200,8 +197,9 @@ class Writer:
 
 def _insert(db: Connection, rows: Description, domains: Sequence[DomainNote]) -> None:
     for name, record in RECORDS.items():
-        if found := getattr(rows, name):
-            # rows are tuples in the order of the record's columns: half the time of dicts
+        # tuples in the order of the record's columns: half the time of dicts
+        places = [KINDS[name]._fields.index(field) for field in record.model_fields]
+        if found := list(map(itemgetter(*places), getattr(rows, name))):
             db.exec_driver_sql(str(insert(record).compile(db)), found)
     if domains:
         db.execute(insert(DomainRecord).prefix_with("OR IGNORE"), [d._asdict() for d in domains])

@@ -1,13 +1,14 @@
 """A world as flat rows: what the catalogue and the exports say of worlds, tables, columns, keys and rules.
 
-Each kind of row is a NamedTuple whose fields are the columns of the catalogue's table and of the Parquet files alike.
+Each kind of row is a NamedTuple whose fields are the columns of the Parquet files.  The catalogue leaves out the texts that
+its joins find again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from worlddb.schema.ddl import storage
 from worlddb.schema.model import Schema, Table
@@ -22,6 +23,7 @@ class WorldRow(NamedTuple):
     world: str
     """Its id, such as 'hotel-42'."""
     position: int
+    """Its place in the store, from 0."""
     seed: int
     profile: str
     domain: str
@@ -47,8 +49,9 @@ class TableRow(NamedTuple):
     """One table of a world."""
 
     world: str
+    position: int
     table_name: str
-    ordinal: int
+    table_ordinal: int
     entity: str
     """What the table means, whatever it is called."""
     archetype: str
@@ -66,7 +69,9 @@ class ColumnRow(NamedTuple):
     """One column."""
 
     world: str
+    position: int
     table_name: str
+    table_ordinal: int
     column_name: str
     ordinal: int
     attribute: str
@@ -85,7 +90,9 @@ class KeyRow(NamedTuple):
     """One primary, unique or foreign key."""
 
     world: str
+    position: int
     table_name: str
+    table_ordinal: int
     ordinal: int
     kind: str
     """'primary', 'unique' or 'foreign'."""
@@ -103,6 +110,7 @@ class RuleRow(NamedTuple):
     """One business rule."""
 
     world: str
+    position: int
     ordinal: int
     kind: str
     table_name: str
@@ -119,7 +127,12 @@ class Description(NamedTuple):
     rules: list[RuleRow]
 
 
-KINDS: dict[str, type] = {
+Where: TypeAlias = tuple[str, int, str, int]
+"""The first fields of a row about a part of a table: world, position, table_name, table_ordinal."""
+
+Row: TypeAlias = WorldRow | TableRow | ColumnRow | KeyRow | RuleRow
+
+KINDS: dict[str, type[Row]] = {
     "worlds": WorldRow, "tables": TableRow, "columns": ColumnRow, "keys": KeyRow, "rules": RuleRow,
 }  # fmt: skip
 
@@ -133,10 +146,11 @@ def describe(entries: Iterable[Entry], domains: Iterable[DomainNote]) -> Descrip
         found.worlds.append(_world(entry, groups.get(schema.domain, "")))
         for ordinal, table in enumerate(schema.tables):
             found.tables.append(_table(entry, ordinal, table))
-            found.columns.extend(_columns(entry.id, table))
-            found.keys.extend(_keys(entry.id, schema, table))
+            where = (entry.id, entry.position, table.name, ordinal)
+            found.columns.extend(_columns(where, table))
+            found.keys.extend(_keys(where, schema, table))
         for ordinal, rule in enumerate(schema.rules):
-            found.rules.append(RuleRow(entry.id, ordinal, rule.kind, schema[rule.table].name, rule.say))
+            found.rules.append(RuleRow(entry.id, entry.position, ordinal, rule.kind, schema[rule.table].name, rule.say))
     return found
 
 
@@ -153,31 +167,31 @@ def _world(entry: Entry, group: str) -> WorldRow:
 
 def _table(entry: Entry, ordinal: int, table: Table) -> TableRow:
     return TableRow(
-        world=entry.id, table_name=table.name, ordinal=ordinal, entity=table.key, archetype=table.archetype,
+        world=entry.id, position=entry.position, table_name=table.name, table_ordinal=ordinal, entity=table.key, archetype=table.archetype,
         origin=table.origin, key_style=table.key_style, columns=len(table.columns),
         foreign_keys=len(table.foreign_keys), states=len(table.lifecycle.states) if table.lifecycle else 0,
         rows=entry.counts.get(table.key, 0),
     )  # fmt: skip
 
 
-def _columns(world: str, table: Table) -> Iterator[ColumnRow]:
+def _columns(where: Where, table: Table) -> Iterator[ColumnRow]:
     foreign = {c for f in table.foreign_keys for c in f.columns}
     for ordinal, c in enumerate(table.columns):
         yield ColumnRow(
-            world, table.name, c.name, ordinal, c.key, c.type, storage(c), c.nullable, c.unique,
+            *where, c.name, ordinal, c.key, c.type, storage(c), c.nullable, c.unique,
             c.key in table.primary_key, c.key in foreign, len(c.values),
         )  # fmt: skip
 
 
-def _keys(world: str, schema: Schema, table: Table) -> Iterator[KeyRow]:
+def _keys(where: Where, schema: Schema, table: Table) -> Iterator[KeyRow]:
     unique = [(c.key,) for c in table.columns if c.unique] + list(table.uniques)
     plain = [("primary", table.primary_key), *(("unique", keys) for keys in unique)]
     for ordinal, (kind, keys) in enumerate(plain):
-        yield KeyRow(world, table.name, ordinal, kind, _names(table, keys), "", "", "", False, "")
+        yield KeyRow(*where, ordinal, kind, _names(table, keys), "", "", "", False, "")
     for ordinal, key in enumerate(table.foreign_keys, start=len(plain)):
         parent = schema[key.table]
         yield KeyRow(
-            world, table.name, ordinal, "foreign", _names(table, key.columns), parent.name, _names(parent, key.ref),
+            *where, ordinal, "foreign", _names(table, key.columns), parent.name, _names(parent, key.ref),
             key.key, key.nullable, key.on_delete,
         )  # fmt: skip
 

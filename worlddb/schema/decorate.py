@@ -46,7 +46,9 @@ _NOTES = {
 def decorate(schema: Schema, stream: Stream) -> Schema:
     """Apply every decorator, each with its own stream."""
     for step in STEPS:
-        schema = sound(step(schema, stream.child(step.__name__)))
+        schema = step(schema, stream.child(step.__name__))
+        if step in (trees, composite_keys):  # the only ones that take something away which a rule may speak of
+            schema = sound(schema)
     return schema
 
 
@@ -74,7 +76,7 @@ def stamps(schema: Schema, stream: Stream) -> Schema:
         wanted = [("created_at", made // 4 if pure else made), ("updated_at", 0 if pure else changed)]
         if "recorded_at" in table or (table.columns and any(c.type == "event_time" for c in table.columns)):
             wanted = [(k, share // 4) for k, share in wanted]
-        if draws.chance(0.14) and (table.key, "created_at") not in protected:
+        if draws.chance(0.07) and (table.key, "created_at") not in protected:
             wanted = wanted[1:]
             table = replace(table, columns=tuple(c for c in table.columns if c.key != "created_at"))
         return _add(table, *(Column(key=k, name=k, type=k) for k, share in wanted if draws.chance(share / 100)))
@@ -243,13 +245,14 @@ def unique_pairs(schema: Schema, stream: Stream) -> Schema:
 
 def nullable_keys(schema: Schema, stream: Stream) -> Schema:
     """Optional references, up to the share that this company tolerates."""
-    aim = stream.weighted((20, 34, 45, 58), (2, 3, 3, 2)) / 100
+    aim = stream.weighted((30, 48, 60, 74), (2, 3, 3, 2)) / 100
     keys = [(t, f) for t, f in schema.edges() if t.archetype != "junction"]
     if not keys:
         return schema
     protected = _protected(schema) | {(t.key, k) for t in schema.tables for k in (*t.primary_key, *(k for u in t.uniques for k in u))}
     missing = round(aim * len(keys)) - sum(f.nullable for _, f in keys)
-    first = {t.key: next((f.key for f in t.foreign_keys if not f.nullable), "") for t in schema.tables}
+    parts = ("line", "settings", "payment")
+    first = {t.key: next((f.key for f in t.foreign_keys if not f.nullable), "") if t.archetype in parts else "" for t in schema.tables}
     free = [(t.key, f.key) for t, f in keys if not f.nullable and (t.key, f.key) not in protected and first[t.key] != f.key]
     loose = set(stream.sample(free, max(0, missing)))
 
@@ -266,7 +269,7 @@ def nullable_keys(schema: Schema, stream: Stream) -> Schema:
 
 def nullable_columns(schema: Schema, stream: Stream) -> Schema:
     """Columns that a form leaves empty: this company's share of the ones that could be."""
-    aim = stream.weighted((24, 40, 52, 64, 76), (1, 3, 4, 3, 1)) / 100
+    aim = stream.weighted((38, 62, 80, 92, 98), (1, 3, 4, 3, 1)) / 100
     protected = _protected(schema)
     fixed = ("created_at", "status", "target_type", "target_id", "updated_at")
 
@@ -283,8 +286,8 @@ def nullable_columns(schema: Schema, stream: Stream) -> Schema:
             if not free(c):
                 return c
             if c.nullable:
-                return c if draws.chance(min(1.0, aim * 1.9)) else replace(c, nullable=False, null_share=0)
-            return replace(c, nullable=True, null_share=draws.pick((1, 2, 5, 10, 20, 35, 50))) if draws.chance(max(0.0, aim - 0.1)) else c
+                return c if draws.chance(min(1.0, aim * 1.6)) else replace(c, nullable=False, null_share=0)
+            return replace(c, nullable=True, null_share=draws.pick((1, 2, 5, 10, 20, 35, 50))) if draws.chance(aim) else c
 
         return replace(table, columns=tuple(change(c) for c in table.columns))
 
@@ -347,7 +350,7 @@ def key_styles(schema: Schema, stream: Stream) -> Schema:
 
 def unique_titles(schema: Schema, stream: Stream) -> Schema:
     """Uniqueness is a habit: some companies declare it wherever it is true, others hardly ever."""
-    habit = stream.weighted((8, 30, 70), (4, 4, 2)) / 100
+    habit = stream.weighted((20, 40, 80), (4, 4, 2)) / 100
     kept = {(r.table, p) for r in schema.rules if isinstance(r, UniqueActive) for p in r.per}
 
     def loosen(table: Table) -> Table:

@@ -1,8 +1,8 @@
 """Where the boxes and lines of an ER diagram go: layers from left to right, parents before children.
 
 The method is Sugiyama's: break cycles, give every table a layer, order each layer so that few lines cross, then choose
-heights.  All references to one table form one net, a trunk with branches, which runs in a lane of its own between two layers
-and in a corridor of its own through a layer that it passes; so no line ever touches a box that it does not belong to.
+heights.  All references to one table form one net, a trunk with branches, which runs in a lane of its own between two
+layers and in a corridor of its own through a layer that it passes; so no line ever touches a box that is not its own.
 Lengths are in pixels, y grows downwards.
 """
 
@@ -117,8 +117,8 @@ def layout(boxes: Sequence[Box], links: Sequence[Link]) -> Plan:
 def _closing(keys: Iterable[str], links: Sequence[Link]) -> set[Link]:
     """The links to turn round so that no cycle is left (depth-first search from child to parent)."""
     parents: dict[str, list[Link]] = {k: [] for k in keys}
-    for link in links:
-        parents[link.child].append(link)
+    for each in links:
+        parents[each.child].append(each)
     closing: set[Link] = set()
     state: dict[str, int] = {}
     for root in parents:
@@ -168,10 +168,12 @@ def _layers(boxes: dict[str, Box], pairs: Sequence[tuple[str, str]]) -> list[lis
             if not waiting[child]:
                 ready.append(child)
     for key in linked:  # a table without parents stands best just before its first child
-        near = min((boxes[c].layer for c in rights[key]), default=0) - 1
-        if not lefts[key] and near > boxes[key].layer and filled.get(near, 0.0) + boxes[key].height <= limit:
-            filled[boxes[key].layer] -= boxes[key].height + 30
-            put(boxes[key], near)
+        box = boxes[key]
+        first = min((boxes[c].layer for c in rights[key]), default=0)
+        free = [n for n in range(box.layer + 1, first) if filled.get(n, 0.0) + box.height <= limit]
+        if free and not lefts[key]:
+            filled[box.layer] -= box.height + 30
+            put(box, free[-1])
     for key in boxes:
         if key not in linked:
             columns = range(max(filled, default=0) + 1)
@@ -289,7 +291,7 @@ def _heights(boxes: dict[str, Box], nets: Sequence[Net], layers: list[list[Item]
 
 
 def _stack(items: Sequence[Item], wishes: dict[int, list[float]]) -> None:
-    """Least-squares heights under the order: neighbours that want to overlap move as one block (isotonic regression)."""
+    """Least-squares heights in the given order: what wants to overlap moves as one block (isotonic regression)."""
     blocks: list[list[float]] = []  # [sum of wishes, items]
     offsets, offset = [], 0.0
     for i, item in enumerate(items):

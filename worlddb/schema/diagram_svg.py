@@ -19,7 +19,8 @@ _STYLE = """
 .bg{fill:#fff}.box{fill:#fff;stroke:#d0d7de}.head{fill-opacity:.13}.rule{stroke:#d0d7de;stroke-opacity:.55}
 text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","DejaVu Sans",Arial,sans-serif;fill:#1f2328}
 .t{font-weight:600;font-size:13px}.k{font-weight:600}.m{fill:#656d76;font-size:11px}.big{font-weight:600;font-size:17px}
-.e{text-anchor:end}.line{fill:none;stroke-width:1.6}.opt{stroke-dasharray:4 3}.dot{stroke:none}.halo{stroke:#fff;stroke-width:4.6}
+.e{text-anchor:end}.line{fill:none;stroke-width:1.6}.opt{stroke-dasharray:4 3}.dot{stroke:none}
+.halo{stroke:#fff;stroke-width:4.6}
 @media (prefers-color-scheme:dark){.bg{fill:#0d1117}.box{fill:#161b22;stroke:#3d444d}.head{fill-opacity:.28}
 .rule{stroke:#3d444d}text{fill:#e6edf3}.m{fill:#9198a1}.halo{stroke:#0d1117}}
 """.strip()
@@ -28,8 +29,8 @@ text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","DejaV
 def svg(schema: Schema) -> str:
     """The schema's ER diagram as SVG text.
 
-    Parents stand left of their children; a line has the colour of the table it leads to, ends in a crow's foot where many
-    rows may refer to one, and is dashed where the reference may be empty.
+    Parents stand left of their children; a line has the colour of the table it leads to, ends in a crow's foot where
+    many rows may refer to one, and is dashed where the reference may be empty.
     """
     rows = {t.key: _rows(schema, t) for t in schema.tables}
     boxes = [_box(t, rows[t.key]) for t in schema.tables]
@@ -132,9 +133,10 @@ def _table(box: Box, table: Table, rows: list[Row], colours: dict[str, str]) -> 
     x, y, w, h = box.x, box.y, box.width, box.height
     hue = colours.get(table.key, _NEUTRAL)
     yield f'<g><title>{_text(table.name)}</title><rect class="box" x="{x}" y="{y}" width="{w}" height="{h}" rx="7"/>'
+    low = y + HEAD
     yield (
-        f'<path class="head" fill="{hue}" d="M{x} {y + HEAD}V{y + 7}a7 7 0 0 1 7 -7H{x + w - 7}a7 7 0 0 1 7 7V{y + HEAD}Z"/>'
-        f'<rect fill="{hue}" x="{x}" y="{y + HEAD - 1.5}" width="{w}" height="1.5"/>'
+        f'<path class="head" fill="{hue}" d="M{x} {low}V{y + 7}a7 7 0 0 1 7 -7H{x + w - 7}a7 7 0 0 1 7 7V{low}Z"/>'
+        f'<rect fill="{hue}" x="{x}" y="{low - 1.5}" width="{w}" height="1.5"/>'
         f'<text class="t" x="{x + PAD}" y="{y + 20}">{_text(_short(table.name, w - 2 * PAD, 13.5))}</text>'
     )
     for number, (column, parent) in enumerate(rows):
@@ -149,7 +151,7 @@ def _table(box: Box, table: Table, rows: list[Row], colours: dict[str, str]) -> 
 def _column(box: Box, column: Column, middle: float, key: bool, hue: str) -> Iterator[str]:
     x, right = box.x, box.x + box.width
     if key:
-        yield f'<path class="dot" fill="#d4a017" d="M{x + 8} {middle}l4.5 -4.5 4.5 4.5 -4.5 4.5Z"><title>key</title></path>'
+        yield f'<path class="dot" fill="#d4a017" d="M{x + 8} {middle}l4.5 -4.5 4.5 4.5 -4.5 4.5Z"/>'
     if hue:
         at = x + (21 if key else 12.5)
         yield f'<circle class="dot" fill="{hue}" cx="{at}" cy="{middle}" r="3.2"/>'
@@ -171,7 +173,9 @@ def _net(plan: Plan, net: Net, colours: dict[str, str]) -> Iterator[str]:
     """The lines of a net: through each gap from the left end to every right end."""
     hue = colours[net.targets[0].box if net.flipped else net.source.box]
     first = plan.boxes[net.source.box].layer
-    solid, dashed, marks = [], [], []
+    solid: list[str] = []
+    dashed: list[str] = []
+    marks: list[str] = []
     optional = net.flipped and bool(net.source.link and net.source.link.optional)
     for layer in sorted(net.lanes):
         box = plan.boxes[net.source.box]

@@ -88,7 +88,7 @@ class Archetype(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     columns: dict[Key, ColumnSpec | tuple[str, ...] | str]
     optional: dict[Key, ColumnSpec | tuple[str, ...] | str] = {}
     key: str = ""
-    skew: str = "mild"
+    skew: str = "strong"
     moment: str = "own"
     self_ref: str = ""
 
@@ -144,6 +144,12 @@ def _load_domain(name: str, home: Path) -> Domain:
     if name not in _domain_names(home):
         raise UnknownName("domain", name, _domain_names(home))
     return read_domain(home / f"{name}.yaml")
+
+
+@cache
+def domain_schema(name: str, home: Path | None = None) -> Schema:
+    """`expand` of the domain of that name, made once."""
+    return expand(load_domain(name, home))
 
 
 def read_domain(path: Path) -> Domain:

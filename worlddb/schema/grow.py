@@ -13,9 +13,10 @@ from msgspec.structs import replace
 from worlddb.rng import Stream
 from worlddb.schema import decorate, naming
 from worlddb.schema.ddl import formula_tokens
-from worlddb.schema.domains import archetypes, domain_names, expand, load_domain
+from worlddb.schema.domains import archetypes, domain_names, domain_schema
 from worlddb.schema.model import Column, Schema, Table
 from worlddb.schema.rules import sound
+from worlddb.semantics.types import is_a
 
 HABITS = ((4, 26), (9, 42), (15, 58), (24, 72))
 """Percent of an archetype's optional columns, and of an entity's own ones, that a company has: the thrifty to the lavish."""
@@ -28,7 +29,7 @@ HOSTS = ("party", "staff", "org", "place", "catalog_item", "account", "taxonomy"
 def grow(stream: Stream, tables: int, domain: str = "", home: Path | None = None) -> Schema:
     """A random schema of about `tables` tables, of the given domain or of one drawn from the folder `home`."""
     domain = domain or stream.child("domain").pick(domain_names(home))
-    schema = expand(load_domain(domain, home))
+    schema = domain_schema(domain, home)
     schema = drop_leaves(schema, stream.child("drop"), tables)
     schema = graft(schema, stream.child("graft"), tables, home)
     schema = choose_columns(schema, stream.child("columns"))
@@ -69,7 +70,7 @@ def graft(schema: Schema, stream: Stream, tables: int, home: Path | None) -> Sch
     for attempt in range(8 * wanted):
         if wanted <= 0:
             break
-        source = expand(load_domain(stream.pick(domain_names(home)), home))
+        source = domain_schema(stream.pick(domain_names(home)), home)
         if source.domain != schema.domain:
             grown = _graft_one(schema, source, stream.child(str(attempt)), limit=wanted)
             wanted -= len(grown.tables) - len(schema.tables)
@@ -148,8 +149,8 @@ def _choose(table: Table, needed: set[tuple[str, str]], stream: Stream, habits: 
     kind = archetypes().get(table.archetype)
     brought, optional = (set(kind.columns), set(kind.optional)) if kind else (set(), set())
     stamps = set(table.lifecycle.stamps.values()) if table.lifecycle else set()
-    happy = {f"{s}_at" for s in table.lifecycle.happy} if table.lifecycle and stream.chance(0.2) else set()
-    generous, listing = stream.chance(0.08), stream.chance(0.3)
+    happy = {f"{s}_at" for s in table.lifecycle.happy} if table.lifecycle and stream.chance(0.12) else set()
+    generous, listing = stream.chance(0.1), stream.chance(0.24)
     bare = table.archetype in ("assignment", "membership") and stream.chance(0.6)
     always = table.key_columns | {table.title, "status"} | {k for t, k in needed if t == table.key}
     always |= {f for c in table.columns if c.formula for f in formula_tokens(c.formula)}
@@ -161,6 +162,8 @@ def _choose(table: Table, needed: set[tuple[str, str]], stream: Stream, habits: 
         if column.key in stamps or (is_closed(column) and not listing and not generous):
             return False
         share = extra if column.key in optional else 92 if column.key in brought and not bare else own
+        if column.null_share > 50 or is_a(column.type, "flag"):
+            share //= 2  # columns that are hardly ever set, and flags, are rarer in use than in a designer's mind
         return stream.chance(share / 100)
 
     kept = [c for c in table.columns if wanted(c)]
@@ -180,7 +183,7 @@ def _fewer_parents(table: Table, needed: set[tuple[str, str]], stream: Stream) -
     """Leave out some references that no rule needs: never the first one, optional ones more often."""
     gone = set()
     for key in table.foreign_keys[1:]:
-        if (table.key, key.key) not in needed and key.key not in table.primary_key and stream.chance(0.4 if key.nullable else 0.18):
+        if (table.key, key.key) not in needed and key.key not in table.primary_key and stream.chance(0.5 if key.nullable else 0.24):
             gone.add(key.key)
     keys = tuple(f for f in table.foreign_keys if f.key not in gone)
     return replace(table, foreign_keys=keys, columns=tuple(c for c in table.columns if c.key not in gone))

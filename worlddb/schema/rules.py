@@ -113,6 +113,30 @@ class Scope:
         table, alias, key = self.resolve(path)
         return f"{alias}.{quote(table[key].name)}"
 
+    def number(self, path: str) -> str:
+        """The SQL expression of a path that ends at a number."""
+        table, _, key = self.resolve(path)
+        if semantic_type(table[key].type).sql == "TEXT":
+            raise BadRule(f"'{path}' in '{self.table.key}' is text, and a number is needed")
+        return self.column(path)
+
+    def _meaning(self, path: str) -> str:
+        """What a value at the end of a path is: the table that it refers to, or 'text' or 'number'."""
+        table, _, key = self.resolve(path)
+        if (key,) == table.primary_key:
+            return table.key
+        for reference in table.foreign_keys:
+            if reference.columns == (key,):
+                return reference.table
+        return "text" if semantic_type(table[key].type).sql == "TEXT" else "number"
+
+    def alike(self, path: str, other: Scope, theirs: str) -> tuple[str, str]:
+        """Two paths as SQL expressions, which must mean the same kind of thing to be compared."""
+        a, b = self._meaning(path), other._meaning(theirs)
+        if a != b:
+            raise BadRule(f"'{path}' in '{self.table.key}' is a {a}, '{theirs}' in '{other.table.key}' a {b}; they never compare")
+        return self.column(path), other.column(theirs)
+
     def temporal(self, path: str) -> str:
         """The format of the column at a path: 'date', 'datetime' or ''."""
         table, _, key = self.resolve(path)
@@ -147,7 +171,7 @@ class Scope:
 
     def limit(self, bound: int | str) -> str:
         """A bound that is a number or a path."""
-        return str(bound) if isinstance(bound, int) else self.column(bound)
+        return str(bound) if isinstance(bound, int) else self.number(bound)
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="kind"):
@@ -222,7 +246,7 @@ class NonNeg(Rule, tag="non_neg"):
     column: str
 
     def _sql(self, scope: Scope) -> str:
-        return self._broken(scope, f"{scope.column(self.column)} < 0")
+        return self._broken(scope, f"{scope.number(self.column)} < 0")
 
     def check(self, table: Table) -> str:
         return "" if self.where else f"{quote(table[self.column].name)} >= 0"
@@ -245,11 +269,11 @@ class Cap(Rule, tag="cap"):
         if not self.per:
             if not self.column:
                 raise BadRule("a cap needs 'column', 'per' or both")
-            return self._broken(scope, f"{scope.column(self.column)} > {bound}")
+            return self._broken(scope, f"{scope.number(self.column)} > {bound}")
         groups = [scope.column(path) for path in self.per]
         if self.each_day:
             groups.append(f"substr({scope.column(self.each_day)}, 1, 10)")
-        return _running(self, scope, scope.column(self.column) if self.column else "1", groups, bound)
+        return _running(self, scope, scope.number(self.column) if self.column else "1", groups, bound)
 
 
 class NoOverlap(Rule, tag="no_overlap"):
@@ -283,7 +307,7 @@ class Requires(Rule, tag="requires"):
 
     def _sql(self, scope: Scope) -> str:
         other = Scope(scope.schema, self.needs, "n", scope.touched)
-        match = [f"{other.column(theirs)} = {scope.column(ours)}" for theirs, ours in self.match.items()]
+        match = [" = ".join(other.alike(theirs, scope, ours)) for theirs, ours in self.match.items()]
         having = other.condition(self.having)
         condition = " AND ".join([*match, having])
         return self._broken(scope, f"(SELECT count(*) FROM {other.source} WHERE {condition}) < {self.at_least}")
@@ -306,13 +330,13 @@ class Excl(Rule, tag="excl"):
         if self.differ:
             if len(self.differ) != 2:
                 raise BadRule("'differ' takes two paths")
-            return self._broken(scope, f"{scope.column(self.differ[0])} = {scope.column(self.differ[1])}")
+            return self._broken(scope, " = ".join(scope.alike(self.differ[0], scope, self.differ[1])))
         if self.one_of:
             return self._broken(scope, f"{' + '.join(f'({scope.column(c)} IS NOT NULL)' for c in self.one_of)} <> 1")
         if not self.none_of or not self.match:
             raise BadRule("excl needs 'differ', 'one_of', or 'none_of' with 'match'")
         other = Scope(scope.schema, self.none_of, "n", scope.touched)
-        match = [f"{other.column(theirs)} = {scope.column(ours)}" for theirs, ours in self.match.items()]
+        match = [" = ".join(other.alike(theirs, scope, ours)) for theirs, ours in self.match.items()]
         if self.none_of == self.table:
             match.append(f"({other.keys()}) <> ({scope.keys()})")
         condition = " AND ".join([*match, other.condition(self.having)])
@@ -385,12 +409,13 @@ class SumEq(Rule, tag="sum_eq"):
 
     def _sql(self, scope: Scope) -> str:
         other = Scope(scope.schema, self.of, "n", scope.touched)
-        via, amount = other.column(self.via), other.column(self.sum) if self.sum else "1"
+        via = other.alike(self.via, scope, "self")[0]
+        amount = other.number(self.sum) if self.sum else "1"
         having = other.condition(self.having)
         groups = f"(SELECT {via} AS k, sum({amount}) AS s FROM {other.source} WHERE {having} GROUP BY {via})"
-        terms = ["coalesce(g.s, 0)", *(f"coalesce({scope.column(c)}, 0)" for c in self.plus)]
-        total = " + ".join(terms) + "".join(f" - coalesce({scope.column(c)}, 0)" for c in self.minus)
-        own, column, condition = scope.column("self"), scope.column(self.column), scope.condition(self.where)
+        terms = ["coalesce(g.s, 0)", *(f"coalesce({scope.number(c)}, 0)" for c in self.plus)]
+        total = " + ".join(terms) + "".join(f" - coalesce({scope.number(c)}, 0)" for c in self.minus)
+        own, column, condition = scope.column("self"), scope.number(self.column), scope.condition(self.where)
         return (
             f"SELECT {scope.keys()} FROM {scope.source} LEFT JOIN {groups} AS g ON g.k = {own} "
             f"WHERE {condition} AND {column} <> {total}"
@@ -410,7 +435,7 @@ class SumLe(Rule, tag="sum_le"):
 
     def _sql(self, scope: Scope) -> str:
         groups, bound = [scope.column(path) for path in self.per], scope.limit(self.at_most)
-        return _running(self, scope, scope.column(self.column), groups, bound)
+        return _running(self, scope, scope.number(self.column), groups, bound)
 
 
 class QtyLe(Rule, tag="qty_le"):
@@ -424,10 +449,10 @@ class QtyLe(Rule, tag="qty_le"):
     def _sql(self, scope: Scope) -> str:
         bound = scope.limit(self.at_most)
         if self.columns:
-            return self._broken(scope, f"{' + '.join(scope.column(c) for c in self.columns)} > {bound}")
+            return self._broken(scope, f"{' + '.join(scope.number(c) for c in self.columns)} > {bound}")
         if not self.column or not self.per:
             raise BadRule("qty_le needs 'columns', or 'column' and 'per'")
-        return _running(self, scope, scope.column(self.column), [scope.column(p) for p in self.per], bound)
+        return _running(self, scope, scope.number(self.column), [scope.column(p) for p in self.per], bound)
 
 
 class DateOrder(Rule, tag="date_order"):
@@ -495,10 +520,10 @@ class RoleReq(Rule, tag="role_req"):
         if self.among:
             return self._broken(scope, f"NOT ({scope.condition({path: self.among})})")
         if self.equal:
-            return self._broken(scope, f"{scope.column(path)} <> {scope.column(self.equal)}")
+            return self._broken(scope, " <> ".join(scope.alike(path, scope, self.equal)))
         if self.at_least == "":
             raise BadRule("role_req needs 'among', 'equal' or 'at_least'")
-        return self._broken(scope, f"{scope.column(path)} < {scope.limit(self.at_least)}")
+        return self._broken(scope, f"{scope.number(path)} < {scope.limit(self.at_least)}")
 
 
 class Monotone(Rule, tag="monotone"):
@@ -550,7 +575,7 @@ class SameParent(Rule, tag="same_parent"):
     paths: tuple[str, str]
 
     def _sql(self, scope: Scope) -> str:
-        return self._broken(scope, f"{scope.column(self.paths[0])} <> {scope.column(self.paths[1])}")
+        return self._broken(scope, " <> ".join(scope.alike(self.paths[0], scope, self.paths[1])))
 
 
 AnyRule: TypeAlias = (

@@ -109,7 +109,7 @@ def _redraw(frames: Frames, frame: Frame, path: str, bad: Mask, good: Callable[[
 def _match(frames: Frames, frame: Frame, role: str, rest: str, target: Array, lost: Mask, bad: Mask, stream: Stream) -> None:
     """Give bad rows a parent `role` whose value at `rest` equals `target`, where there is one."""
     key = frame.table.parents[role]
-    if key.unique or key.table not in frames or frames[key.table].n == 0:
+    if key.unique or key.table == frame.table.key or key.table not in frames or frames[key.table].n == 0:
         return
     theirs, null = frames.look(key.table, rest)
     theirs, target = theirs.astype(str), np.where(lost, "", target).astype(str)
@@ -124,25 +124,32 @@ def _match(frames: Frames, frame: Frame, role: str, rest: str, target: Array, lo
 
 def _equal(frames: Frames, frame: Frame, ours: str, theirs: str, where: Mask, stream: Stream) -> Mask:
     """Make two paths of a row lead to the same value; the rows where they still differ."""
-    for moved, kept in ((ours, theirs), (theirs, ours)):
-        if moved in frame.table.parents and moved in frame.cols and not frame.table.parents[moved].unique:
-            a, _ = frames.look(frame.table.key, moved)
-            b, null = frames.look(frame.table.key, kept)
-            frame.cols[moved] = np.where(where & ~null & (a >= 0), b, a)
-            break
-        if moved in frame.cols and moved not in frame.table.parents and not frame.table[moved].values and not frame.table[moved].unique:
-            a, gone = frames.look(frame.table.key, moved)
-            b, null = frames.look(frame.table.key, kept)
-            frame.cols[moved] = np.where(where & ~null & ~gone, b, a)
-            break
-    else:
-        for moved, kept in ((ours, theirs), (theirs, ours)):
-            role, _, rest = moved.partition(".")
-            if rest and role in frame.table.parents and role in frame.cols and kept.partition(".")[0] != role:
-                target, lost = frames.look(frame.table.key, kept)
-                _match(frames, frame, role, rest, target, lost, _differ(frames, frame, ours, theirs) & where, stream)
-                break
-    return _differ(frames, frame, ours, theirs) & where
+    pairs = ((ours, theirs), (theirs, ours))
+    bad = _differ(frames, frame, ours, theirs) & where
+    # the longer way first: a parent chosen to fit leaves the plain reference, which other rules may speak of, alone
+    for moved, kept in pairs:
+        role, _, rest = moved.partition(".")
+        if bad.any() and rest and role in frame.cols and kept.partition(".")[0] != role:
+            target, lost = frames.look(frame.table.key, kept)
+            _match(frames, frame, role, rest, target, lost, bad, stream)
+            bad = _differ(frames, frame, ours, theirs) & where
+    for moved, _ in pairs:
+        if bad.any() and "." in moved:
+            bad = _loosen(frame, moved.partition(".")[0], bad)
+    for moved, kept in pairs:
+        if bad.any() and _movable(frame, moved):
+            values, null = frames.look(frame.table.key, kept)
+            frame.cols[moved] = np.where(bad & ~null, values, frame.cols[moved])
+            bad = _differ(frames, frame, ours, theirs) & where
+    return bad
+
+
+def _movable(frame: Frame, key: str) -> bool:
+    """True for a reference or column of this table that may take any parent's value."""
+    if key not in frame.cols or "." in key:
+        return False
+    parent = frame.table.parents.get(key)
+    return not parent.unique and parent.table != frame.table.key if parent else _plain(frame, key) and not frame.table[key].unique
 
 
 def _differ(frames: Frames, frame: Frame, ours: str, theirs: str) -> Mask:
@@ -334,6 +341,7 @@ def _all_differ(frames: Frames, frame: Frame, rule: Excl, stream: Stream) -> Mas
 def _one_of(frame: Frame, rule: Excl, where: Mask, stream: Stream) -> Mask:
     """Exactly one of some optional columns or references is set."""
     chosen = stream.integers(frame.n, len(rule.one_of))
+    where = where & (sum(~frame.null(key) for key in rule.one_of) != 1)
     filled = np.zeros(frame.n, np.int64)
     for number, key in enumerate(rule.one_of):
         if key in frame.table.parents:

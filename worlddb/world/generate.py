@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 import apsw
 
 from worlddb.errors import BadRequest, BrokenPromise
 from worlddb.rng import Stream
+from worlddb.schema.ddl import ddl
 from worlddb.schema.grow import grow
 from worlddb.schema.model import Schema
 from worlddb.schema.rules import SumEq
-from worlddb.semantics.pools import Pools, load_pools
+from worlddb.semantics.pools import load_pools
 from worlddb.version import GENERATOR
 from worlddb.world import image, moments
 from worlddb.world.fill import fill, remove
@@ -57,19 +57,19 @@ def generate(seed: int, profile: str = "default", *, domain: str = "", pools: Pa
 
 def _prove(schema: Schema, frames: Frames, stream: Stream) -> bytes:
     """Load the rows and ask every rule for violations; take out rows that break one, until none does."""
+    statements = ddl(schema)
     for _ in range(ATTEMPTS):
         ids = image.keys(frames, stream)
-        connection = image.load(frames, ids)
+        connection = image.load(frames, ids, statements)
         broken = image.violations(schema, connection)
+        wrong = [] if broken else image.faults(connection)
+        if not broken and not wrong:
+            return image.serialise(connection, statements)
         failing = image.unchecked(schema, connection)
-        if not broken and not failing:
-            wrong = image.faults(connection)
-            if wrong:
-                raise BrokenPromise(f"{schema.domain}: {wrong[0]}")
-            return image.serialise(schema, connection)
         hopeless = [n for n in broken if isinstance(schema.rules[n], SumEq)]
-        if hopeless:
-            raise BrokenPromise(f"{schema.domain}: {schema.rules[hopeless[0]].say}")
+        if hopeless or not (broken or failing):
+            fault = schema.rules[hopeless[0]].say if hopeless else wrong[0]
+            raise BrokenPromise(f"{schema.domain}: {fault}")
         wrong_rows = [(schema.rules[n].table, rows) for n, rows in broken.items()]
         remove(frames, image.marks(frames, ids, [*wrong_rows, *failing.items()]))
     raise BrokenPromise(f"{schema.domain}: rows that break rules remain after {ATTEMPTS} attempts to take them out")
@@ -87,5 +87,3 @@ def check(world: World) -> list[str]:
         return [f"not a readable database: {error}"]
     return found
 
-
-__all__ = ["Pools", "cache", "check", "generate"]

@@ -8,7 +8,7 @@ import apsw
 import numpy as np
 
 from worlddb.rng import Stream
-from worlddb.schema.ddl import checks, ddl, names
+from worlddb.schema.ddl import checks, names
 from worlddb.schema.model import Column, Schema, Table
 from worlddb.schema.rules import quote
 from worlddb.semantics.types import semantic_type
@@ -93,14 +93,16 @@ def _targets(frame: Frame, ids: dict[str, list[Any]], sql: str) -> list[Any]:
     return [str(i) for i in found] if sql == "TEXT" else found
 
 
-def load(frames: Frames, ids: dict[str, list[Any]]) -> apsw.Connection:
-    """A database in memory with all rows in it, foreign-key indexes included, unique indexes not yet."""
+def load(frames: Frames, ids: dict[str, list[Any]], statements: list[str]) -> apsw.Connection:
+    """A database in memory with all rows in it, foreign-key indexes included, unique indexes not yet.
+
+    `statements` is the schema's `ddl`.
+    """
     connection = apsw.Connection(":memory:")
     connection.execute(f"PRAGMA page_size = {PAGE}").fetchall()
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}").fetchall()
     connection.execute("PRAGMA ignore_check_constraints = ON").fetchall()
     connection.execute("BEGIN")
-    statements = ddl(frames.schema)
     for statement in statements:
         if statement.startswith("CREATE TABLE"):
             connection.execute(statement)
@@ -161,9 +163,9 @@ def marks(frames: Frames, ids: dict[str, list[Any]], broken: list[tuple[str, lis
     return found
 
 
-def serialise(schema: Schema, connection: apsw.Connection) -> bytes:
+def serialise(connection: apsw.Connection, statements: list[str]) -> bytes:
     """Add the unique indexes, and give the file's bytes, the same whatever SQLite wrote them."""
-    for statement in ddl(schema):
+    for statement in statements:
         if statement.startswith("CREATE UNIQUE INDEX"):
             connection.execute(statement)
     image = bytearray(connection.serialize("main"))

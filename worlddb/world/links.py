@@ -9,7 +9,7 @@ from worlddb.schema.model import ForeignKey
 from worlddb.semantics.pools import Pools
 from worlddb.world.frame import Frame, Frames, Rows
 
-SPREAD = {"even": "lognormal_0.3", "mild": "lognormal_1.0", "strong": "lognormal_1.6", "heavy": "lognormal_2.0"}
+SPREAD = {"even": "lognormal_0.3", "mild": "lognormal_1.0", "strong": "lognormal_2.0", "heavy": "lognormal_2.0"}
 """Skew of a foreign key -> the quantile table of its parents' weights."""
 CHILDLESS = {"even": (0, 0, 5), "mild": (0, 0, 5), "strong": (0, 0, 5, 15), "heavy": (0, 5, 15, 30)}
 """Percent of parents that get no children at all, one of which is drawn."""

@@ -50,10 +50,12 @@ def births(frames: Frames, frame: Frame, when: Era, stream: Stream, pools: Pools
         born = floor + stream.integers(n, 900)
     else:
         settled = table.size in ("tiny", "small") and not table.lifecycle
-        share = _bursts(stream.child("bursts"), n) if not settled else stream.units(n) * 0.5
+        share = stream.units(n) * (0.5 if settled else 1.0)
         if moment == "after":
             share = share * share
         born = _business_time(floor + (share * (when.now - floor)).astype(np.int64), stream, pools)
+        if not settled:
+            born = _in_bursts(born, floor, when, stream.child("bursts"), pools)
     frame.floor = floor
     frame.born = np.clip(born, np.minimum(floor + 60, when.now), when.now)
     frame.ends = frame.born
@@ -67,12 +69,15 @@ def _parent_births(frames: Frames, frame: Frame, role: str) -> Rows:
     return np.where(rows < 0, 0, parent.born[np.maximum(rows, 0)])
 
 
-def _bursts(stream: Stream, n: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """n moments in [0, 1): most in a few busy spells, the rest anywhere."""
-    spells = stream.units(max(2, n // 16))
-    width = 0.2 / max(2, n)
-    inside = stream.picks(n, spells) + (stream.units(n) - 0.5) * width
-    return np.clip(np.where(stream.chances(n, 0.25), stream.units(n), inside), 0.0, 0.999999)
+def _in_bursts(born: Rows, floor: Rows, when: Era, stream: Stream, pools: Pools) -> Rows:
+    """Most of the moments moved into a few busy hours, where the parents were there by then."""
+    n = len(born)
+    days = stream.integers(max(2, n // 14), when.now - when.start) + when.start
+    spells = _business_time(days, stream, pools)
+    lag = pools.quantiles("exponential")
+    moved = stream.picks(n, spells) + (lag[stream.integers(n, len(lag))] * 2400 >> 16)
+    fits = (moved > floor) & (moved <= when.now) & stream.chances(n, 0.88)
+    return np.where(fits, moved, born)
 
 
 def _business_time(moments: Rows, stream: Stream, pools: Pools) -> Rows:
