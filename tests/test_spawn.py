@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -258,7 +259,7 @@ def test_a_full_disk(reference_content, tmp_path, workers):
 def test_suites_share_no_seed():
     spans = sorted((s.first, s.first + s.seeds) for s in suites().values())
     assert set(suites()) >= {"train", "eval", "smoke"}
-    assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a[1] <= b[0] for a, b in pairwise(spans))
     assert spans[0][0] >= 10**9  # below lie the seeds that people choose for themselves
 
 

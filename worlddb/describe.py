@@ -1,7 +1,7 @@
 """A world as flat rows: what the catalogue and the exports say of worlds, tables, columns, keys and rules.
 
-Each kind of row is a NamedTuple whose fields are the columns of the Parquet files.  The catalogue leaves out the texts that
-its joins find again.
+Each kind of row is a NamedTuple whose fields are the columns of the Parquet files.  The catalogue leaves out the texts
+that its joins find again.
 """
 
 from __future__ import annotations
@@ -167,8 +167,8 @@ def _world(entry: Entry, group: str) -> WorldRow:
 
 def _table(entry: Entry, ordinal: int, table: Table) -> TableRow:
     return TableRow(
-        world=entry.id, position=entry.position, table_name=table.name, table_ordinal=ordinal, entity=table.key, archetype=table.archetype,
-        origin=table.origin, key_style=table.key_style, columns=len(table.columns),
+        world=entry.id, position=entry.position, table_name=table.name, table_ordinal=ordinal, entity=table.key,
+        archetype=table.archetype, origin=table.origin, key_style=table.key_style, columns=len(table.columns),
         foreign_keys=len(table.foreign_keys), states=len(table.lifecycle.states) if table.lifecycle else 0,
         rows=entry.counts.get(table.key, 0),
     )  # fmt: skip
@@ -201,11 +201,19 @@ def _names(table: Table, keys: Iterable[str]) -> str:
 
 
 def samples(world: World, count: int) -> Iterator[tuple[str, list[str], list[tuple[object, ...]]]]:
-    """(table name, column names, the first `count` rows) of every table that has rows."""
+    """(table name, column names, the first `count` rows) of every table; nothing where `count` is below 1."""
     with closing(world.connect()) as db:
-        for table in world.schema.tables:
+        for table in world.schema.tables if count > 0 else ():
             names = [c.name for c in table.columns]
             columns = ", ".join(map(quote, names))
-            rows = db.execute(f"SELECT {columns} FROM {quote(table.name)} LIMIT ?", (max(count, 0),)).fetchall()
-            if rows:
-                yield table.name, names, rows
+            yield (
+                table.name,
+                names,
+                db.execute(f"SELECT {columns} FROM {quote(table.name)} LIMIT ?", (count,)).fetchall(),
+            )
+
+
+def first_rows(world: World) -> dict[str, tuple[object, ...]]:
+    """Table key -> its first row; tables without rows are left out."""
+    found = zip(world.schema.tables, samples(world, 1), strict=True)
+    return {table.key: rows[0] for table, (_, _, rows) in found if rows}

@@ -1,7 +1,7 @@
 """Builds the zstd dictionaries of seeds/dictionaries/, with which new stores are packed.
 
-A store keeps a copy of the dictionaries that it was packed with, so these may be built again at any time; the worlds and
-their digests do not depend on them.  Run `python -m worlddb.dictionaries seeds/dictionaries`.
+A store keeps a copy of the dictionaries that it was packed with, so these may be built again at any time; the worlds
+and their digests do not depend on them.  Run `python -m worlddb.dictionaries seeds/dictionaries`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def build_dictionaries(out: Path, seeds: Iterable[int] = SEEDS) -> None:
     Raises:
         StoreError: the folder cannot be written.
     """
-    pieces, schemas = [], []
+    pieces: list[bytes | bytearray | memoryview] = []
+    schemas: list[bytes | bytearray | memoryview] = []
     for seed in seeds:
         world = generate(seed)
         stream = Stream(seed, "pieces")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -17,9 +16,6 @@ from worlddb.cli.common import (
     store_argument,
     workers_option,
 )
-
-if TYPE_CHECKING:
-    from worlddb.world.model import World
 
 _store_option = click.option(
     "--store", type=click.Path(path_type=Path), help="Take the world from this store; else from data/out, or grow it."
@@ -75,6 +71,7 @@ def show(world: str, store: Path | None, profile: str, rows: int, rules: bool, m
       worlddb show hotel-42 --store data/small --svg hotel.svg
       worlddb show '#0' --mermaid
     """
+    from worlddb.describe import first_rows, samples
     from worlddb.schema import diagram
     from worlddb.store import find_world
 
@@ -88,16 +85,10 @@ def show(world: str, store: Path | None, profile: str, rows: int, rules: bool, m
         for rule in found.schema.rules:
             click.echo(f"{rule.kind:<14} {found.schema[rule.table].name}: {rule.say}")
     else:
-        click.echo(diagram.tree(found.schema))
-        _show_samples(found, rows)
-
-
-def _show_samples(world: World, count: int) -> None:
-    from worlddb.describe import samples
-
-    for table, columns, rows in samples(world, count):
-        click.echo(f"\n{table}")
-        print_table(columns, rows)
+        click.echo(diagram.tree(found.schema, first_rows(found)))
+        for table, columns, sample in samples(found, rows):
+            click.echo(f"\n{table}")
+            print_table(columns, sample)
 
 
 @click.command("open")

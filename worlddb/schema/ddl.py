@@ -131,6 +131,8 @@ def _partial(table: Table, rule: UniqueActive) -> str:
     if any(not isinstance(v, tuple) for v in rule.where.values()):
         return ""
     conditions = [
-        f"{quote(table[p].name)} IN ({', '.join(literal(v) for v in values)})" for p, values in rule.where.items() if isinstance(values, tuple)
+        f"{quote(table[p].name)} IN ({', '.join(literal(v) for v in values)})"
+        for p, values in rule.where.items()
+        if isinstance(values, tuple)
     ]
     return f"({names(table, columns)})" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")

@@ -113,7 +113,9 @@ def states(schema: Schema, stream: Stream) -> Schema:
         if table.key not in chosen:
             return table
         machine = replace(parse_states(_STATES[table.archetype], "states"), stamps={})
-        return replace(_add(table, Column(key="status", name="status", type="state", values=machine.states)), lifecycle=machine)
+        return replace(
+            _add(table, Column(key="status", name="status", type="state", values=machine.states)), lifecycle=machine
+        )
 
     return _map(schema, add)
 
@@ -174,7 +176,9 @@ def polymorphic(schema: Schema, stream: Stream) -> Schema:
         return schema
     archetype, types = _NOTES[label]
     staff = [t for t in schema.tables if t.archetype in ("staff", "party")]
-    keys = [ForeignKey(key="author", columns=("author",), table=staff[0].key, ref=("id",), nullable=True)] if staff else []
+    keys = (
+        [ForeignKey(key="author", columns=("author",), table=staff[0].key, ref=("id",), nullable=True)] if staff else []
+    )
     columns = (
         Column(key="id", name="id", type="surrogate_id"),
         *(reference(k) for k in keys),
@@ -225,7 +229,10 @@ def composite_keys(schema: Schema, stream: Stream) -> Schema:
 
 def _named(rules: tuple[AnyRule, ...], table: str) -> bool:
     """True where a rule speaks of the rows of `table` as wholes, which needs a key of one column."""
-    return any(table in (getattr(r, "needs", ""), getattr(r, "none_of", ""), getattr(r, "of", "")) or r.table == table for r in rules)
+    return any(
+        table in (getattr(r, "needs", ""), getattr(r, "none_of", ""), getattr(r, "of", "")) or r.table == table
+        for r in rules
+    )
 
 
 def unique_pairs(schema: Schema, stream: Stream) -> Schema:
@@ -234,10 +241,19 @@ def unique_pairs(schema: Schema, stream: Stream) -> Schema:
     def pair(table: Table) -> Table:
         draws = stream.child(table.key)
         parents = [f.key for f in table.foreign_keys if not f.nullable and not f.unique]
-        if table.archetype in ("assignment", "membership", "stock") and table.key_style != "composite" and len(parents) >= 2:
+        if (
+            table.archetype in ("assignment", "membership", "stock")
+            and table.key_style != "composite"
+            and len(parents) >= 2
+        ):
             return replace(table, uniques=(tuple(parents[:2]),)) if draws.chance(0.3) else table
         if "position" in table and parents and draws.chance(0.5):
-            return replace(table, uniques=((parents[0], "position"),))
+            # places are counted within the parent: no bound of the archetype holds for them
+            counted = replace(
+                table["position"], type="position_index", low=None, high=None, nullable=False, null_share=0
+            )
+            columns = tuple(counted if c.key == "position" else c for c in table.columns)
+            return replace(table, uniques=((parents[0], "position"),), columns=columns)
         return table
 
     return _map(schema, pair)
@@ -249,11 +265,18 @@ def nullable_keys(schema: Schema, stream: Stream) -> Schema:
     keys = [(t, f) for t, f in schema.edges() if t.archetype != "junction"]
     if not keys:
         return schema
-    protected = _protected(schema) | {(t.key, k) for t in schema.tables for k in (*t.primary_key, *(k for u in t.uniques for k in u))}
+    protected = _protected(schema) | {
+        (t.key, k) for t in schema.tables for k in (*t.primary_key, *(k for u in t.uniques for k in u))
+    }
     missing = round(aim * len(keys)) - sum(f.nullable for _, f in keys)
     parts = ("line", "settings", "payment")
-    first = {t.key: next((f.key for f in t.foreign_keys if not f.nullable), "") if t.archetype in parts else "" for t in schema.tables}
-    free = [(t.key, f.key) for t, f in keys if not f.nullable and (t.key, f.key) not in protected and first[t.key] != f.key]
+    first = {
+        t.key: next((f.key for f in t.foreign_keys if not f.nullable), "") if t.archetype in parts else ""
+        for t in schema.tables
+    }
+    free = [
+        (t.key, f.key) for t, f in keys if not f.nullable and (t.key, f.key) not in protected and first[t.key] != f.key
+    ]
     loose = set(stream.sample(free, max(0, missing)))
 
     def loosen(table: Table) -> Table:
@@ -279,7 +302,9 @@ def nullable_columns(schema: Schema, stream: Stream) -> Schema:
         unique = {k for u in table.uniques for k in u}
 
         def free(c: Column) -> bool:
-            tied = c.key in table.key_columns or c.key == table.title or (table.key, c.key) in protected or c.key in unique
+            tied = (
+                c.key in table.key_columns or c.key == table.title or (table.key, c.key) in protected or c.key in unique
+            )
             return not (tied or c.unique or c.formula or c.key in fixed or c.key in formulas or c.key.endswith("_at"))
 
         def change(c: Column) -> Column:
@@ -287,7 +312,9 @@ def nullable_columns(schema: Schema, stream: Stream) -> Schema:
                 return c
             if c.nullable:
                 return c if draws.chance(min(1.0, aim * 1.6)) else replace(c, nullable=False, null_share=0)
-            return replace(c, nullable=True, null_share=draws.pick((1, 2, 5, 10, 20, 35, 50))) if draws.chance(aim) else c
+            return (
+                replace(c, nullable=True, null_share=draws.pick((1, 2, 5, 10, 20, 35, 50))) if draws.chance(aim) else c
+            )
 
         return replace(table, columns=tuple(change(c) for c in table.columns))
 
@@ -299,7 +326,9 @@ def on_delete(schema: Schema, stream: Stream) -> Schema:
 
     def settle(table: Table) -> Table:
         whole = next((f.key for f in table.foreign_keys if not f.nullable), "")
-        parts = table.archetype in ("line", "junction", "settings") or (table.archetype in ("assignment", "membership") and stream.chance(0.5))
+        parts = table.archetype in ("line", "junction", "settings") or (
+            table.archetype in ("assignment", "membership") and stream.chance(0.5)
+        )
 
         def action(key: ForeignKey) -> str:
             if parts and (key.key == whole or table.archetype == "junction"):

@@ -20,7 +20,22 @@ from worlddb.semantics.types import is_a
 
 HABITS = ((4, 26), (9, 42), (15, 58), (24, 72))
 """Percent of an archetype's optional columns, and of an entity's own ones, that a company has: the thrifty to the lavish."""
-CLOSED = ("type", "kind", "category", "role", "level", "priority", "mode", "tier", "currency", "language", "format", "reason", "class", "method")
+CLOSED = (
+    "type",
+    "kind",
+    "category",
+    "role",
+    "level",
+    "priority",
+    "mode",
+    "tier",
+    "currency",
+    "language",
+    "format",
+    "reason",
+    "class",
+    "method",
+)
 """Endings of the names of columns that usually hold one of a few values."""
 HOSTS = ("party", "staff", "org", "place", "catalog_item", "account", "taxonomy")
 """Archetypes whose tables can stand in for a grafted entity's parent of the same archetype."""
@@ -100,7 +115,13 @@ def _graft_one(schema: Schema, source: Schema, stream: Stream, limit: int) -> Sc
         return schema
     for child, key in source.children[root.key]:
         fits = all(f.table in brought or f.table in hosts or f.nullable for f in child.foreign_keys)
-        if child.key not in schema and child.key not in brought and fits and key.table == root.key and len(brought) < limit:
+        if (
+            child.key not in schema
+            and child.key not in brought
+            and fits
+            and key.table == root.key
+            and len(brought) < limit
+        ):
             brought[child.key] = child
     moved = [_rehost(t, set(brought), hosts) for t in brought.values()]
     rules = tuple(r for r in source.rules if r.table in brought)
@@ -183,7 +204,11 @@ def _fewer_parents(table: Table, needed: set[tuple[str, str]], stream: Stream) -
     """Leave out some references that no rule needs: never the first one, optional ones more often."""
     gone = set()
     for key in table.foreign_keys[1:]:
-        if (table.key, key.key) not in needed and key.key not in table.primary_key and stream.chance(0.5 if key.nullable else 0.24):
+        if (
+            (table.key, key.key) not in needed
+            and key.key not in table.primary_key
+            and stream.chance(0.5 if key.nullable else 0.24)
+        ):
             gone.add(key.key)
     keys = tuple(f for f in table.foreign_keys if f.key not in gone)
     return replace(table, foreign_keys=keys, columns=tuple(c for c in table.columns if c.key not in gone))
@@ -191,6 +216,7 @@ def _fewer_parents(table: Table, needed: set[tuple[str, str]], stream: Stream) -
 
 def _tidy(columns: tuple[Column, ...], there: set[str]) -> tuple[Column, ...]:
     """Columns whose formula lost an operand become plain ones."""
+
     def plain(column: Column) -> Column:
         lost = column.formula and any(t[0].isalpha() and t not in there for t in formula_tokens(column.formula))
         return replace(column, formula="") if lost else column

@@ -19,6 +19,8 @@ from worlddb.semantics.types import semantic_type
 
 FEW = 20
 """Rows below which a table says nothing about shares of its values."""
+REPEATS = 3
+"""Times that a value must occur, on average, for its column to be categorical: 15 names in 20 rows are no categories."""
 FEW_PARENTS = 5
 """Parents, or children, below which a fan-out has no shape."""
 FEW_EVENTS = 30
@@ -43,7 +45,7 @@ class Data(msgspec.Struct, frozen=True, kw_only=True):
     judged: int
     """Columns outside keys, of tables with rows enough."""
     top_shares: tuple[float, ...]
-    """Share of the most frequent value in each categorical column: a judged one with 2 to 20 distinct values."""
+    """Share of the most frequent value in each categorical column: a judged one with 2 to 20 values that repeat."""
     gap_cvs: tuple[float, ...]
     """Standard deviation over mean of the times between events, of each table with events enough."""
     events: int
@@ -149,8 +151,9 @@ def _categories(table: Table, columns: dict[str, Sequence[Any]]) -> tuple[int, l
     for values in judged:
         counts = Counter(values)
         missing = counts.pop(None, 0)
-        if 2 <= len(counts) <= 20:
-            found.append(max(counts.values()) / (len(values) - missing))
+        present = len(values) - missing
+        if 2 <= len(counts) <= 20 and present >= REPEATS * len(counts):
+            found.append(max(counts.values()) / present)
     return len(judged), found
 
 

@@ -19,15 +19,7 @@ from worlddb.schema.model import Column, Lifecycle, Schema, Table
 from worlddb.schema.rules import AnyRule, Scope, Where
 
 KEYWORDS = frozenset(
-    """abort action add after all alter always analyze and as asc attach autoincrement before begin between by cascade case
-    cast check collate column commit conflict constraint create cross current database default deferrable deferred delete
-    desc detach distinct do drop each else end escape except exclude exclusive exists explain fail filter first following
-    for foreign from full generated glob group groups having if ignore immediate in index indexed initially inner insert
-    instead intersect into is isnull join key last left like limit match materialized natural no not nothing notnull null
-    nulls of offset on or order others outer over partition plan pragma preceding primary query raise range recursive
-    references regexp reindex release rename replace restrict returning right rollback row rows savepoint select set table
-    temp temporary then ties to transaction trigger unbounded union unique update using vacuum values view virtual when
-    where window with without""".split()
+    ["abort", "action", "add", "after", "all", "alter", "always", "analyze", "and", "as", "asc", "attach", "autoincrement", "before", "begin", "between", "by", "cascade", "case", "cast", "check", "collate", "column", "commit", "conflict", "constraint", "create", "cross", "current", "database", "default", "deferrable", "deferred", "delete", "desc", "detach", "distinct", "do", "drop", "each", "else", "end", "escape", "except", "exclude", "exclusive", "exists", "explain", "fail", "filter", "first", "following", "for", "foreign", "from", "full", "generated", "glob", "group", "groups", "having", "if", "ignore", "immediate", "in", "index", "indexed", "initially", "inner", "insert", "instead", "intersect", "into", "is", "isnull", "join", "key", "last", "left", "like", "limit", "match", "materialized", "natural", "no", "not", "nothing", "notnull", "null", "nulls", "of", "offset", "on", "or", "order", "others", "outer", "over", "partition", "plan", "pragma", "preceding", "primary", "query", "raise", "range", "recursive", "references", "regexp", "reindex", "release", "rename", "replace", "restrict", "returning", "right", "rollback", "row", "rows", "savepoint", "select", "set", "table", "temp", "temporary", "then", "ties", "to", "transaction", "trigger", "unbounded", "union", "unique", "update", "using", "vacuum", "values", "view", "virtual", "when", "where", "window", "with", "without"]
 )
 
 
@@ -53,7 +45,11 @@ class House:
             if name in ("table_case", "column_case", "primary_key", "foreign_key", "values", "words")
         }
         self.table_case, self.column_case, self.values = draws["table_case"], draws["column_case"], draws["values"]
-        self.primary_key, self.foreign_key, self.short = draws["primary_key"], draws["foreign_key"], draws["words"] == "short"
+        self.primary_key, self.foreign_key, self.short = (
+            draws["primary_key"],
+            draws["foreign_key"],
+            draws["words"] == "short",
+        )
         self.suffix = stream.child("suffix").pick(_styles()["suffixes"])
         self.prefix = abbreviation(schema.domain, 3)
         self.stream = stream

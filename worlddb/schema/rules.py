@@ -22,7 +22,7 @@ from worlddb.errors import WorlddbError
 from worlddb.semantics.types import semantic_type
 
 if TYPE_CHECKING:
-    from worlddb.schema.model import ForeignKey, Schema, Table
+    from worlddb.schema.model import Schema, Table
 
 Values: TypeAlias = tuple[str | int, ...]
 Where: TypeAlias = dict[str, Values | str | None]
@@ -134,7 +134,9 @@ class Scope:
         """Two paths as SQL expressions, which must mean the same kind of thing to be compared."""
         a, b = self._meaning(path), other._meaning(theirs)
         if a != b:
-            raise BadRule(f"'{path}' in '{self.table.key}' is a {a}, '{theirs}' in '{other.table.key}' a {b}; they never compare")
+            raise BadRule(
+                f"'{path}' in '{self.table.key}' is a {a}, '{theirs}' in '{other.table.key}' a {b}; they never compare"
+            )
         return self.column(path), other.column(theirs)
 
     def temporal(self, path: str) -> str:
@@ -462,9 +464,7 @@ class DateOrder(Rule, tag="date_order"):
     then: str
 
     def _sql(self, scope: Scope) -> str:
-        return self._broken(
-            scope, f"{_moment(scope, self.first, self.then)} > {_moment(scope, self.then, self.first)}"
-        )
+        return self._broken(scope, f"{_moment(scope, self.first, self.then)} > {_moment(scope, self.then, self.first)}")
 
     def check(self, table: Table) -> str:
         if self.where or "." in self.first + self.then:

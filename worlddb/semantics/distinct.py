@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
-from itertools import product
+from datetime import date, datetime, timedelta
+from itertools import chain, product
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from worlddb.semantics import codes
 from worlddb.semantics.ask import Ask
 from worlddb.semantics.groups import before_at, before_dot, plain
 from worlddb.semantics.pools import texts
+from worlddb.semantics.recognise import recognises
 from worlddb.semantics.types import ancestors
 
 Values = NDArray[Any]
@@ -45,11 +46,13 @@ def distinct_from(ask: Ask, head: str, more: Redraw, bounds: Bounds, closed: Val
 
 
 def _closed(ask: Ask, head: str) -> Values | None:
-    """All values of a type that has no others."""
+    """All values of a type that has no others, or has enough of them in its pool."""
     if ask.kind.values:
         return texts(ask.kind.values)
-    if ask.kind.check == "pool":
-        return ask.pools.words(ask.args[0], ask.locale)
+    if head in ("some", "home"):
+        words = ask.pools.words(ask.args[0], ask.locale)
+        if ask.n <= len(words) or not recognises(ask.kind.name, f"{words[0]} 2"):
+            return words
     return None
 
 
@@ -105,53 +108,79 @@ def _redraw(ask: Ask, rows: list[Any], more: Redraw) -> None:
 
 def _finish(ask: Ask, rows: list[Any]) -> None:
     """Give each repetition that is left a value of its own."""
-    used = set(rows)
-    ways: dict[Any, Iterator[Any]] = {}
+    if ask.kind.sql != "TEXT":
+        _raise_numbers(rows, 1, lambda x: round(x * 10**ask.scale), lambda x: x / 10**ask.scale if ask.scale else x)
+    elif ask.kind.temporal == "date":
+        _raise_numbers(rows, 1, lambda x: date.fromisoformat(x).toordinal(), lambda x: date.fromordinal(x).isoformat())
+    elif ask.kind.temporal == "datetime":
+        _raise_numbers(rows, 60, _to_seconds, _from_seconds)
+    else:
+        _vary(ask, rows)
+
+
+def _raise_numbers(rows: list[Any], step: int, number: Callable[[Any], int], value: Callable[[int], Any]) -> None:
+    """Move each repetition to the next free place, `step` by `step`; `ahead` remembers where runs of used places end."""
+    used = {number(row) for row in rows}
+    ahead: dict[int, int] = {}
     for i in _clashes(rows):
-        way = ways.setdefault(rows[i], _variants(ask, rows[i]))
-        rows[i] = next(v for v in way if v not in used)
+        place, passed = number(rows[i]), []
+        while place in used:
+            passed.append(place)
+            place = ahead.get(place, place + step)
+        ahead.update(dict.fromkeys(passed, place))
+        used.add(place)
+        rows[i] = value(place)
+
+
+_EPOCH = datetime(1970, 1, 1)
+
+
+def _to_seconds(text: str) -> int:
+    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(seconds=1)
+
+
+def _from_seconds(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat(sep=" ")
+
+
+def _vary(ask: Ask, rows: list[Any]) -> None:
+    """Give repeated texts a suffix."""
+    used = set(rows)
+    ways: dict[str, Iterator[str]] = {}
+    name, join = _join(ask)
+    for i in _clashes(rows):
+        key = name if name in _SERIES else rows[i]
+        if key not in ways:
+            ways[key] = _variants(ask, rows[i], name, join)
+        rows[i] = next(v for v in ways[key] if v not in used)
         used.add(rows[i])
 
 
-def _variants(ask: Ask, value: Any) -> Iterator[Any]:
-    """Endless values like this one."""
-    if ask.kind.temporal == "time":
-        raise BadRequest(f"{ask.kind.name}: a day has too few times of day for {ask.n} rows; drop UNIQUE")
-    if ask.kind.temporal:
-        return _later(value, ask.kind.temporal)
-    if ask.kind.sql != "TEXT":
-        return _higher(value, ask.scale)
-    family = ancestors(ask.kind.name)
-    if "full_name" in family or ask.kind.name == "person_name":
-        return _initials(value)
-    for name in family:
+def _join(ask: Ask) -> tuple[str, Callable[[str, int], str]]:
+    """The nearest ancestor that says how its values are numbered, and how."""
+    for name in ancestors(ask.kind.name):
         if name in _JOINS:
-            return (_JOINS[name](value, k) for k in range(2, 1 << 40))
-    return (f"{value} {k}" for k in range(2, 1 << 40))
+            return name, _JOINS[name]
+    return "", _spaced
 
 
-def _later(value: str, kind: str) -> Iterator[str]:
-    step = timedelta(days=1) if kind == "date" else timedelta(seconds=60)
-    moment = datetime.fromisoformat(value)
-    while True:
-        moment += step
-        yield moment.isoformat(sep=" ")[: 10 if kind == "date" else 19]
-
-
-def _higher(value: float, scale: int) -> Iterator[float]:
-    whole = round(value * 10**scale)
-    while True:
-        whole += 1
-        yield whole / 10**scale if scale else whole
+def _variants(ask: Ask, value: str, name: str, join: Callable[[str, int], str]) -> Iterator[str]:
+    """Endless values like this one."""
+    if not recognises(ask.kind.name, join(value, 2)):
+        raise BadRequest(f"{ask.kind.name}: there are not {ask.n} different values; ask for fewer rows, or drop UNIQUE")
+    numbers = (join(value, k) for k in range(2, 1 << 40))
+    return chain(_initials(value), numbers) if ask.kind.name in ("full_name", "person_name") else numbers
 
 
 def _initials(name: str) -> Iterator[str]:
-    """'Anna Berg' → 'Anna B. Berg', then with two initials, then with a number."""
+    """'Anna Berg' → 'Anna B. Berg', then with two initials."""
     first, _, last = name.partition(" ")
-    for a, b in product(_INITIALS, _INITIALS):
-        if b:
-            yield f"{first} {a + '. ' if a else ''}{b}. {last}"
-    yield from (f"{name} {k}" for k in range(2, 1 << 40))
+    for a, b in product(_INITIALS, _INITIALS[1:]):
+        yield f"{first} {a + '. ' if a else ''}{b}. {last}"
+
+
+def _spaced(text: str, number: int) -> str:
+    return f"{text} {number}"
 
 
 def _letters(text: str, number: int) -> str:
@@ -189,9 +218,15 @@ def _json(text: str, number: int) -> str:
 
 
 def _room(text: str, number: int) -> str:
-    """Rooms go on above the numbers that are drawn."""
-    return str(1000 + number * 97 % 899000 if number < 9000 else 10000 + number)
+    return str(998 + number)
 
+
+def _semver(text: str, number: int) -> str:
+    return f"{100 + number // 10000}.{number // 100 % 100}.{number % 100}"
+
+
+_SERIES = ("room_number", "semver")
+"""Types whose further values follow each other, whichever value clashes."""
 
 _JOINS: dict[str, Callable[[str, int], str]] = {
     "email": before_at,
@@ -210,5 +245,5 @@ _JOINS: dict[str, Callable[[str, int], str]] = {
     "document": _json,
     "seat_number": lambda text, number: f"{32 + number}{text[-1]}",
     "room_number": _room,
-    "medication_name": lambda text, number: f"{text} {number}",
+    "semver": _semver,
 }

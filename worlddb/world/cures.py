@@ -15,8 +15,26 @@ import numpy as np
 
 from worlddb.rng import Stream
 from worlddb.schema.rules import (
-    Acyclic, AnyRule, Cap, DateOrder, Excl, Immutable, Monotone, NonNeg, NoOverlap, QtyLe, Requires, RoleReq, SameParent,
-    StateReq, SumEq, SumLe, UniqueActive, Where, Window, seconds,
+    Acyclic,
+    AnyRule,
+    Cap,
+    DateOrder,
+    Excl,
+    Immutable,
+    Monotone,
+    NonNeg,
+    NoOverlap,
+    QtyLe,
+    Requires,
+    RoleReq,
+    SameParent,
+    StateReq,
+    SumEq,
+    SumLe,
+    UniqueActive,
+    Where,
+    Window,
+    seconds,
 )  # fmt: skip
 from worlddb.semantics.types import semantic_type
 from worlddb.world.frame import Array, Frame, Frames, Mask, Rows, is_moment
@@ -106,7 +124,9 @@ def _redraw(frames: Frames, frame: Frame, path: str, bad: Mask, good: Callable[[
         frame.cols[role] = np.where(bad, fits[stream.integers(frame.n, len(fits))], frame.cols[role])
 
 
-def _match(frames: Frames, frame: Frame, role: str, rest: str, target: Array, lost: Mask, bad: Mask, stream: Stream) -> None:
+def _match(
+    frames: Frames, frame: Frame, role: str, rest: str, target: Array, lost: Mask, bad: Mask, stream: Stream
+) -> None:
     """Give bad rows a parent `role` whose value at `rest` equals `target`, where there is one."""
     key = frame.table.parents[role]
     if key.unique or key.table == frame.table.key or key.table not in frames or frames[key.table].n == 0:
@@ -119,7 +139,9 @@ def _match(frames: Frames, frame: Frame, role: str, rest: str, target: Array, lo
     high = np.searchsorted(theirs[order], target, side="right")
     found = bad & ~lost & (high > low)
     chosen = low + stream.integers(frame.n, np.maximum(high - low, 1))
-    frame.cols[role] = np.where(found, order[np.minimum(chosen, max(len(order) - 1, 0))] if len(order) else -1, frame.cols[role])
+    frame.cols[role] = np.where(
+        found, order[np.minimum(chosen, max(len(order) - 1, 0))] if len(order) else -1, frame.cols[role]
+    )
 
 
 def _equal(frames: Frames, frame: Frame, ours: str, theirs: str, where: Mask, stream: Stream) -> Mask:
@@ -149,7 +171,11 @@ def _movable(frame: Frame, key: str) -> bool:
     if key not in frame.cols or "." in key:
         return False
     parent = frame.table.parents.get(key)
-    return not parent.unique and parent.table != frame.table.key if parent else _plain(frame, key) and not frame.table[key].unique
+    return (
+        not parent.unique and parent.table != frame.table.key
+        if parent
+        else _plain(frame, key) and not frame.table[key].unique
+    )
 
 
 def _differ(frames: Frames, frame: Frame, ours: str, theirs: str) -> Mask:
@@ -183,7 +209,9 @@ def _cap(frames: Frames, frame: Frame, rule: Cap, stream: Stream) -> Mask:
     if rule.per:
         paths = (*rule.per, rule.each_day) if rule.each_day else rule.per
         amount = frames.look(rule.table, rule.column)[0] if rule.column else np.ones(frame.n, np.int64)
-        return _demote(frame, rule.where, _excess(frames, frame, paths, amount, _limit(frames, rule), where, rule.each_day))
+        return _demote(
+            frame, rule.where, _excess(frames, frame, paths, amount, _limit(frames, rule), where, rule.each_day)
+        )
     bound = _limit(frames, rule)
     values, lost = frames.look(rule.table, rule.column)
     bad = where & ~lost & (values > bound)
@@ -194,12 +222,17 @@ def _cap(frames: Frames, frame: Frame, rule: Cap, stream: Stream) -> Mask:
     return _demote(frame, rule.where, bad)
 
 
-def _excess(frames: Frames, frame: Frame, paths: tuple[str, ...], amount: Array, bound: Array, where: Mask, day: str) -> Mask:
+def _excess(
+    frames: Frames, frame: Frame, paths: tuple[str, ...], amount: Array, bound: Array, where: Mask, day: str
+) -> Mask:
     """Rows at which the running total of their group passes the bound.  `day` is the path that counts by the day."""
     codes, lost = _group(frames, frame.table.key, tuple(p for p in paths if p != day))
     if day:
         moments, null = frames.look(frame.table.key, day)
-        codes, lost = np.unique(codes * (1 << 24) + moments // DAY, return_inverse=True)[1].astype(np.int64), lost | null
+        codes, lost = (
+            np.unique(codes * (1 << 24) + moments // DAY, return_inverse=True)[1].astype(np.int64),
+            lost | null,
+        )
     counted = where & ~lost
     running = _running(codes, np.where(counted, amount, 0))
     return counted & (running > bound)
@@ -226,7 +259,9 @@ def _sum_le(frames: Frames, frame: Frame, rule: SumLe | QtyLe, stream: Stream) -
         codes, lost = _group(frames, rule.table, rule.per)
         order = rank(codes)
         fair = np.maximum(bound // (1 << np.minimum(order + 1, 20)), 1)
-        trimmed = np.where(where & ~lost & (amount > fair) & (bound < FAR), np.maximum(fair, frame.table[rule.column].low or 1), amount)
+        trimmed = np.where(
+            where & ~lost & (amount > fair) & (bound < FAR), np.maximum(fair, frame.table[rule.column].low or 1), amount
+        )
         frame.cols[rule.column] = np.where(null, frame.cols[rule.column], trimmed)
         amount = np.where(null, 0, trimmed)
     return _demote(frame, rule.where, _excess(frames, frame, rule.per, amount, bound, where, ""))
@@ -250,14 +285,16 @@ def _no_overlap(frames: Frames, frame: Frame, rule: NoOverlap, stream: Stream) -
     start, unset = frames.look(rule.table, rule.start)
     end, open_end = frames.look(rule.table, rule.end)
     if start.dtype == object:  # times of day
-        start, end = (np.unique(np.concatenate([start, end]), return_inverse=True)[1].reshape(2, -1).astype(np.int64))
+        start, end = np.unique(np.concatenate([start, end]), return_inverse=True)[1].reshape(2, -1).astype(np.int64)
     end = np.where(open_end, FAR, end)
     counted = frames.holds(rule.table, rule.where) & ~lost & ~unset
     order = np.lexsort((start, codes))
     order = order[counted[order]]
     bad = _none(frame)
     busy, group = 0, -1
-    for row, code, begun, ended in zip(order.tolist(), codes[order].tolist(), start[order].tolist(), end[order].tolist(), strict=True):
+    for row, code, begun, ended in zip(
+        order.tolist(), codes[order].tolist(), start[order].tolist(), end[order].tolist(), strict=True
+    ):
         if code != group:
             group, busy = code, -FAR
         if busy > begun:
@@ -274,7 +311,11 @@ def _requires(frames: Frames, frame: Frame, rule: Requires, stream: Stream) -> M
         return _none(frame)
     bad = where & (_matches(frames, rule, rule.needs) < rule.at_least)
     ours = list(rule.match.values())
-    if bad.any() and rule.at_least == 1 and all(p in frame.table.parents and not frame.table.parents[p].unique for p in ours):
+    if (
+        bad.any()
+        and rule.at_least == 1
+        and all(p in frame.table.parents and not frame.table.parents[p].unique for p in ours)
+    ):
         fit = np.flatnonzero(frames.holds(rule.needs, rule.having))
         if len(fit):
             chosen = fit[stream.integers(frame.n, len(fit))]
@@ -349,7 +390,9 @@ def _one_of(frame: Frame, rule: Excl, where: Mask, stream: Stream) -> Mask:
             usable = frame.cols[key][have]
             if len(usable):
                 spare = usable[stream.integers(frame.n, len(usable))]
-                frame.cols[key] = np.where(where, np.where(chosen == number, np.where(have, frame.cols[key], spare), -1), frame.cols[key])
+                frame.cols[key] = np.where(
+                    where, np.where(chosen == number, np.where(have, frame.cols[key], spare), -1), frame.cols[key]
+                )
             filled += frame.cols[key] >= 0
         else:
             if frame.table[key].nullable:
@@ -471,7 +514,9 @@ def _role_req(frames: Frames, frame: Frame, rule: RoleReq, stream: Stream) -> Ma
             _redraw(frames, frame, rule.actor, bad, lambda t: frames.look(t, rest)[0] >= rule.at_least, stream)
         elif bad.any():
             for attempt in range(3):
-                _redraw(frames, frame, rule.actor, bad, lambda t: np.ones(frames[t].n, bool), stream.child(str(attempt)))
+                _redraw(
+                    frames, frame, rule.actor, bad, lambda t: np.ones(frames[t].n, bool), stream.child(str(attempt))
+                )
                 bad = _below(frames, frame, rule, where)
         bad = _below(frames, frame, rule, where)
     bad = _demote(frame, rule.where, bad)
@@ -507,13 +552,15 @@ def _monotone(frames: Frames, frame: Frame, rule: Monotone, stream: Stream) -> M
     risen = values[by_value]
     if rule.strictly:
         place = rank(codes[by_time])
+        low, high = frame.table[rule.column].low, frame.table[rule.column].high
         start = np.repeat(risen[place == 0], np.diff(np.concatenate([np.flatnonzero(place == 0), [frame.n]])))
-        risen = start + place
+        risen = (start if low is None else low) + place
     out = np.empty_like(values)
     out[by_time] = risen
     frame.cols[rule.column] = out
     _spread_ties(frame, rule, codes, moments, by_time)
-    return _not_rising(frames, frame, rule, codes)
+    beyond = out > high if rule.strictly and high is not None else False
+    return _not_rising(frames, frame, rule, codes) | beyond
 
 
 def _spread_ties(frame: Frame, rule: Monotone, codes: Rows, moments: Rows, order: Rows) -> None:
@@ -580,7 +627,6 @@ _CURES: dict[type, Callable[[Frames, Frame, Any, Stream], Mask]] = {
 _CURES.update(dict.fromkeys(SumEq.__subclasses__(), _later) | {SumEq: _later})
 
 
-
 # --- rules of other tables that the rows just drawn can serve
 
 
@@ -629,7 +675,9 @@ def _grant(frame: Frame, having: Where, rows: Rows) -> None:
             continue
         column, here = frame.table[key], np.zeros(frame.n, bool)
         here[rows] = True
-        wrong = here & ~np.isin(frame.cols[key], [column.values.index(str(v)) for v in accepted] if column.values else accepted)
+        wrong = here & ~np.isin(
+            frame.cols[key], [column.values.index(str(v)) for v in accepted] if column.values else accepted
+        )
         value = column.values.index(str(accepted[0])) if column.values else accepted[0]
         frame.cols[key] = np.where(wrong, value, frame.cols[key])
         if key in frame.nulls:

@@ -29,7 +29,15 @@ def fill(schema: Schema, rows: int, when: moments.Era, stream: Stream, pools: Po
     return frames
 
 
-def _draw(frames: Frames, frame: Frame, late: set[tuple[str, str]], when: moments.Era, stream: Stream, pools: Pools, locale: str) -> None:
+def _draw(
+    frames: Frames,
+    frame: Frame,
+    late: set[tuple[str, str]],
+    when: moments.Era,
+    stream: Stream,
+    pools: Pools,
+    locale: str,
+) -> None:
     """Draw the rows of one table: references, births, intervals, states, values."""
     links.link(frames, frame, late, stream.child("links"), pools)
     moments.births(frames, frame, when, stream.child("births"), pools)
@@ -75,7 +83,10 @@ def _rules(frames: Frames, table: str) -> list[tuple[int, AnyRule]]:
 
 
 def _made(frames: Frames, rule: AnyRule) -> bool:
-    return all(t in frames and (c in frames[t].cols or (c,) == frames[t].table.primary_key) for t, c in rule.touches(frames.schema))
+    return all(
+        t in frames and (c in frames[t].cols or (c,) == frames[t].table.primary_key)
+        for t, c in rule.touches(frames.schema)
+    )
 
 
 def _serving(frames: Frames, table: str) -> list[tuple[int, Requires]]:
@@ -96,7 +107,10 @@ def dedupe(frame: Frame) -> None:
         codes, lost = np.zeros(frame.n, np.int64), np.zeros(frame.n, bool)
         for column in key:
             lost |= frame.null(column)
-            part = np.unique(frame.cols[column].astype(str) if frame.cols[column].dtype == object else frame.cols[column], return_inverse=True)[1]
+            part = np.unique(
+                frame.cols[column].astype(str) if frame.cols[column].dtype == object else frame.cols[column],
+                return_inverse=True,
+            )[1]
             codes = codes * (1 << 31) + part
         frame.drop(~lost & (values.rank(np.unique(codes, return_inverse=True)[1]) > 0))
 
@@ -134,7 +148,9 @@ def add_up(frames: Frames, rule: SumEq) -> None:
 
 def _keep_solvent(frames: Frames, rule: Balance) -> None:
     """Turn entries around that would take a balance below zero where a rule forbids that."""
-    limits = any(isinstance(r, NonNeg) and (r.table, r.column) == (rule.table, rule.column) for r in frames.schema.rules)
+    limits = any(
+        isinstance(r, NonNeg) and (r.table, r.column) == (rule.table, rule.column) for r in frames.schema.rules
+    )
     entries = frames[rule.of]
     if not limits or rule.sum not in entries.cols:
         return
@@ -154,7 +170,9 @@ def _keep_solvent(frames: Frames, rule: Balance) -> None:
 
 def remove(frames: Frames, marks: dict[str, Mask]) -> None:
     """Take marked rows out of a finished world: their parts go along, optional references to them are emptied."""
-    marks = {t: m.copy() for t, m in marks.items()} | {t: np.zeros(f.n, bool) for t, f in frames.made.items() if t not in marks}
+    marks = {t: m.copy() for t, m in marks.items()} | {
+        t: np.zeros(f.n, bool) for t, f in frames.made.items() if t not in marks
+    }
     changed = True
     while changed:
         changed = False
@@ -170,7 +188,11 @@ def remove(frames: Frames, marks: dict[str, Mask]) -> None:
     for table, key in frames.schema.edges():
         if table.key != key.table:
             rows = frames[table.key].cols[key.key]
-            frames[table.key].cols[key.key] = np.where(rows < 0, -1, moved[key.table][np.maximum(rows, 0)]) if len(moved[key.table]) else np.full(len(rows), -1)
+            frames[table.key].cols[key.key] = (
+                np.where(rows < 0, -1, moved[key.table][np.maximum(rows, 0)])
+                if len(moved[key.table])
+                else np.full(len(rows), -1)
+            )
     for frame in frames.made.values():
         _move_targets(frames, frame, moved)
         frame.drop(marks[frame.table.key])

@@ -86,4 +86,3 @@ def check(world: World) -> list[str]:
     except apsw.Error as error:
         return [f"not a readable database: {error}"]
     return found
-

@@ -25,7 +25,11 @@ FIRST_KEYS = (1, 1, 1, 100, 1001, 5000)
 
 def keys(frames: Frames, stream: Stream) -> dict[str, list[Any]]:
     """The primary keys of every table with a key of its own, in row order."""
-    return {t.key: _keys(t, frames[t.key].n, stream.child(t.key)) for t in frames.schema.tables if t.key_style != "composite"}
+    return {
+        t.key: _keys(t, frames[t.key].n, stream.child(t.key))
+        for t in frames.schema.tables
+        if t.key_style != "composite"
+    }
 
 
 def _keys(table: Table, n: int, stream: Stream) -> list[Any]:
@@ -65,7 +69,9 @@ def _texts(frame: Frame) -> dict[str, Array]:
     }
 
 
-def _stored(frames: Frames, frame: Frame, column: Column, ids: dict[str, list[Any]], moments: dict[str, Array]) -> list[Any]:
+def _stored(
+    frames: Frames, frame: Frame, column: Column, ids: dict[str, list[Any]], moments: dict[str, Array]
+) -> list[Any]:
     table, key = frame.table, column.key
     if key in ids.get(table.key, ()) or (key,) == table.primary_key:
         return ids[table.key]
@@ -148,7 +154,9 @@ def faults(connection: apsw.Connection) -> list[str]:
     return found + [f"row {row} of {table} refers to a missing row of {parent}" for table, row, parent, _ in keys[:20]]
 
 
-def marks(frames: Frames, ids: dict[str, list[Any]], broken: list[tuple[str, list[tuple[Any, ...]]]]) -> dict[str, Mask]:
+def marks(
+    frames: Frames, ids: dict[str, list[Any]], broken: list[tuple[str, list[tuple[Any, ...]]]]
+) -> dict[str, Mask]:
     """Rows given by table and primary key, as masks over the frames."""
     found: dict[str, Mask] = {}
     for table, rows in broken:

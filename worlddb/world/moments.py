@@ -20,7 +20,12 @@ from worlddb.world.frame import Frame, Frames, Mask, Rows
 DAY = 86400
 BIRTH_COLUMNS = ("created_at", "recorded_at")
 """Keys of the columns that hold a row's birth."""
-PAIRS = {"start_at": "end_at", "start_date": "end_date", "check_in_date": "check_out_date", "opening_time": "closing_time"}
+PAIRS = {
+    "start_at": "end_at",
+    "start_date": "end_date",
+    "check_in_date": "check_out_date",
+    "opening_time": "closing_time",
+}
 """Types that begin an interval -> the type that ends it."""
 
 
@@ -203,7 +208,13 @@ def intervals(schema: Schema, frame: Frame, when: Era, stream: Stream) -> None:
 
 def _lengths(table: Table, n: int, whole_days: bool, stream: Stream) -> Rows:
     """How long each lasts: around the table's own length, on a grid."""
-    usual = seconds(table.lasts) if table.lasts else stream.pick((30, 90, 180, 365)) * DAY if whole_days else stream.pick((1, 2, 3)) * 3600
+    usual = (
+        seconds(table.lasts)
+        if table.lasts
+        else stream.pick((30, 90, 180, 365)) * DAY
+        if whole_days
+        else stream.pick((1, 2, 3)) * 3600
+    )
     grid = DAY if whole_days else 900 if usual < 6 * 3600 else 3600
     length = (usual * (0.5 + stream.units(n))).astype(np.int64)
     return np.maximum(grid, length // grid * grid)

@@ -38,9 +38,7 @@ def _waits(table: Table, left: dict[str, Table], late: set[tuple[str, str]]) -> 
 
 def _break(left: dict[str, Table]) -> set[tuple[str, str]]:
     """The references to postpone so that a circle opens: the optional ones of the table with the fewest others."""
-    open_keys = {
-        t.key: [f for f in t.foreign_keys if f.table in left and f.table != t.key] for t in left.values()
-    }
+    open_keys = {t.key: [f for f in t.foreign_keys if f.table in left and f.table != t.key] for t in left.values()}
     table = min(left.values(), key=lambda t: sum(not f.nullable for f in open_keys[t.key]))
     optional = [f for f in open_keys[table.key] if f.nullable]
     return {(table.key, f.key) for f in optional or open_keys[table.key]}

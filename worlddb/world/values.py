@@ -127,7 +127,9 @@ def rank(groups: Array) -> Array:
     """0, 1, 2 … within each group of equal numbers, in row order."""
     order = np.argsort(groups, kind="stable")
     ordered = groups[order]
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(groups) else np.zeros(0, np.int64)
+    starts = (
+        np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(groups) else np.zeros(0, np.int64)
+    )
     counts = np.diff(np.concatenate([starts, [len(groups)]]))
     out = np.empty(len(groups), np.int64)
     out[order] = np.arange(len(groups)) - np.repeat(starts, counts)
