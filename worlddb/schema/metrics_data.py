@@ -20,7 +20,7 @@ from worlddb.semantics.types import semantic_type
 FEW = 20
 """Rows below which a table says nothing about shares of its values."""
 REPEATS = 3
-"""Times that a value must occur, on average, for its column to be categorical: 15 names in 20 rows are no categories."""
+"""Times that a value occurs, on average, in a categorical column: 15 names in 20 rows are no categories."""
 FEW_PARENTS = 5
 """Parents, or children, below which a fan-out has no shape."""
 FEW_EVENTS = 30

@@ -27,7 +27,7 @@ _CREATED = re.compile(
     r"|^(date|dt|ts|time)_(created|added|inserted)$|^(row_)?created"
 )
 _CHANGED = re.compile(
-    rf"(^|_)(updated|modified|changed|edited){_MOMENT}$|(^|_)(update|modification|change)_(at|on|date|time|ts|dt|timestamp)$"
+    rf"(^|_)(updated|modified|changed|edited){_MOMENT}$|(^|_)(update|upd|modify|modification|change)_(at|on|date|time|ts|dt|timestamp)$"
     r"|^(date|dt|ts|time)_(updated|modified|changed)$|(^|_)last_(update|change|modification|edit)$|^row_?(version|guid)$"
 )
 _GONE = re.compile(

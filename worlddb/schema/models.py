@@ -36,7 +36,7 @@ def models(schema: Schema) -> dict[str, type[SQLModel]]:
 
     Moments are ISO 8601 text, money counts minor units, flags are 0 and 1, as in the database.  Class and attribute
     names are the SQL names, altered only where Python or SQLModel would not take them (`class` becomes `class_`).
-    About 2 ms per table.
+    Some milliseconds per table.
 
     >>> from worlddb.schema.domains import expand, load_domain
     >>> classes = models(expand(load_domain("hotel")))

@@ -42,7 +42,7 @@ def _draw(
     links.link(frames, frame, late, stream.child("links"), pools)
     moments.births(frames, frame, when, stream.child("births"), pools)
     links.trees(frame, late, stream.child("trees"))
-    moments.intervals(frames.schema, frame, when, stream.child("intervals"))
+    moments.intervals(frames.schema, frame, when, stream.child("intervals"), pools)
     moments.live(frame, when, stream.child("states"))
     values.fill(frames, frame, when, stream.child("values"), pools, locale)
 

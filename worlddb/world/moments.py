@@ -186,7 +186,7 @@ def interval_end(table: Table, column: Column) -> Column | None:
     return None
 
 
-def intervals(schema: Schema, frame: Frame, when: Era, stream: Stream) -> None:
+def intervals(schema: Schema, frame: Frame, when: Era, stream: Stream, pools: Pools) -> None:
     """Draw when things start and end; where a rule forbids overlaps, push them apart."""
     for column in frame.table.columns:
         partner = interval_end(frame.table, column)
@@ -196,6 +196,10 @@ def intervals(schema: Schema, frame: Frame, when: Era, stream: Stream) -> None:
         whole_days = semantic_type(column.type).temporal == "date"
         length = _lengths(frame.table, frame.n, whole_days, draws)
         start = frame.born + _leads(frame.n, whole_days, draws)
+        if not whole_days:  # things are booked for hours that people keep
+            clock = pools.quantiles("clock_leisure")
+            start = start // DAY * DAY + clock[draws.integers(frame.n, len(clock))]
+            start = np.where(start <= frame.born, start + DAY, start)
         grid = DAY if whole_days else 900
         start = -(-start // grid) * grid
         open_end = draws.chances(frame.n, partner.null_share / 100)

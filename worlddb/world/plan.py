@@ -7,7 +7,7 @@ from typing import Any
 from worlddb.schema.model import Schema, Table
 from worlddb.schema.rules import SumEq
 
-WEIGHT = {"tiny": 2, "small": 4, "medium": 9, "large": 54, "huge": 110}
+WEIGHT = {"tiny": 3, "small": 8, "medium": 20, "large": 56, "huge": 110}
 """Share of the rows that a table of each size gets."""
 LEAST = {"tiny": 3, "small": 3, "medium": 4, "large": 5, "huge": 6}
 
