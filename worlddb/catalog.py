@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import delete, insert
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import registry
 from sqlmodel import Field, Session, SQLModel, col, create_engine, select
 
@@ -24,6 +24,8 @@ from worlddb.store import Codecs, DomainNote, Store, read_domains, read_shard, s
 
 _COMPACT = {"sqlite_with_rowid": False}
 """Tables of many rows are stored in the order of their keys, which halves them."""
+
+_UNWRITABLE = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_BUSY", "SQLITE_LOCKED")
 
 
 class Catalog(SQLModel, registry=registry()):
@@ -250,8 +252,8 @@ def _engine(path: Path) -> Engine:
 def _errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:
-        raise unwritable(path, str(error.orig)) from None
     except DatabaseError as error:
+        if getattr(error.orig, "sqlite_errorname", "").startswith(_UNWRITABLE):
+            raise unwritable(path, str(error.orig)) from None
         cure = f"remove it, and 'worlddb spawn --resume --out {path.parent}' makes it again"
         raise StoreError(f"{path} is damaged ({error.orig}); {cure}") from None

@@ -63,7 +63,8 @@ def each(work: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> It
                 yield under_way.popleft().result()
         except BrokenProcessPool:
             raise WorlddbError(
-                "a worker process was killed, perhaps for want of memory; try again with fewer workers (and --resume)"
+                "a worker process died, for want of memory or because the calling script lacks 'if __name__ == "
+                '"__main__":\'; mend that or use fewer workers, and resume'
             ) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

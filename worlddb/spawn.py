@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -67,7 +69,7 @@ def spawn(
         suite: 'train', 'eval' or 'smoke', which bring seeds and a mix of profiles.
         domain: grow this domain only.
         pools: folder of value pools to use instead of the shipped ones.
-        workers: processes; None for one per core.
+        workers: processes, None for one per core; with more than one, a script needs `if __name__ == "__main__":`.
         resume: complete the store that `out` holds, if it holds one.
         progress: called after each shard.
 
@@ -345,3 +347,12 @@ def _sound_shards(home: Path, recipe: StoreRecipe) -> list[int]:
                 raise damaged(path, f"{there} worlds instead of {wanted}")
             found.append(number)
     return found
+
+
+class _Callable(ModuleType):
+    """Lets `worlddb.spawn(...)` work: once this module is imported, it is what `worlddb.spawn` names."""
+
+    __call__ = staticmethod(spawn)
+
+
+sys.modules[__name__].__class__ = _Callable

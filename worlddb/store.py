@@ -215,7 +215,7 @@ class Store:
             yield entry.world()
 
     def __contains__(self, name: object) -> bool:
-        return name in set(self.ids())
+        return any(name == known for known in self.ids())
 
     @overload
     def __getitem__(self, key: int | str) -> World: ...

@@ -21,7 +21,14 @@ from worlddb.cli.common import (
 
 @click.command()
 @store_argument
-@click.option("--format", "kind", type=click.Choice(["parquet"]), default="parquet", show_default=True)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["parquet"]),
+    default="parquet",
+    show_default=True,
+    help="Format of the files.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to make; export/ inside the store if not given.")
 @workers_option
 def export(path: Path, kind: str, out: Path | None, workers: int | None) -> None:

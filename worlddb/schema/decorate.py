@@ -393,6 +393,6 @@ def unique_titles(schema: Schema, stream: Stream) -> Schema:
 
 
 STEPS: tuple[Callable[[Schema, Stream], Schema], ...] = (
-    states, stamps, soft_delete, trees, cycles, junctions, polymorphic, composite_keys, unique_pairs, unique_titles, nullable_keys,
-    nullable_columns, on_delete, tree_rules, key_styles,
+    states, stamps, soft_delete, trees, cycles, junctions, polymorphic, composite_keys, unique_pairs, unique_titles,
+    nullable_keys, nullable_columns, on_delete, tree_rules, key_styles,
 )  # fmt: skip

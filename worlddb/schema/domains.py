@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -178,8 +179,26 @@ def _convert(data: Any, kind: Any, path: Path) -> Any:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
         message, _, where = str(error).partition(" - at ")
-        where = where.strip("`").removeprefix("$").lstrip(".") or "the top"
+        where, message = _place(data, kind) or (where.strip("`").removeprefix("$").lstrip(".") or "the top", message)
         raise BrokenFile(f"{path}: {where}: {message}; docs/domain-files.md describes the format") from None
+
+
+def json_schema(kind: Any = Domain) -> dict[str, Any]:
+    """The JSON Schema of domain files, for editors and tests; schemas/domain.schema.json holds it."""
+    made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(kind)}
+    return dict(msgspec.json.decode(msgspec.json.encode(made)))  # tuples become lists, as in the file
+
+
+def _place(data: Any, kind: Any) -> tuple[str, str] | None:
+    """The exact key at which data departs from the format, and how; msgspec does not name the keys of mappings."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    wrong = best_match(Draft202012Validator(json_schema(kind)).iter_errors(data))
+    if wrong is None:
+        return None
+    message = wrong.message if len(wrong.message) < 160 else f"{wrong.message[:157]}..."
+    return ".".join(str(step) for step in wrong.absolute_path) or "the top", message
 
 
 def expand(domain: Domain) -> Schema:
@@ -297,7 +316,7 @@ def parse_states(chains: tuple[str, ...], where: str) -> Lifecycle:
         if len(steps) < 2 or not all(re.fullmatch(r"[a-z][a-z0-9_]*", s) for s in steps):
             raise WorlddbError(f"{where}: '{chain}' is no chain of states; write 'draft > sent > paid'")
         states.update(dict.fromkeys(steps))
-        moves.update(dict.fromkeys(zip(steps, steps[1:], strict=False)))
+        moves.update(dict.fromkeys(pairwise(steps)))
     first = [s.strip() for s in chains[0].split(">")]
     machine = Lifecycle(
         column="status", states=tuple(states), moves=tuple(moves), happy=tuple(dict.fromkeys(first)),

@@ -242,7 +242,7 @@ def _moment(scope: Scope, path: str, other: str) -> str:
     return f"substr({expression}, 1, 10)" if coarse and scope.temporal(path) != "date" else expression
 
 
-class NonNeg(Rule, tag="non_neg"):
+class NonNeg(Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag="non_neg"):
     """A number is never below zero."""
 
     column: str
@@ -251,10 +251,11 @@ class NonNeg(Rule, tag="non_neg"):
         return self._broken(scope, f"{scope.number(self.column)} < 0")
 
     def check(self, table: Table) -> str:
+        """`column >= 0`, where every row is judged."""
         return "" if self.where else f"{quote(table[self.column].name)} >= 0"
 
 
-class Cap(Rule, tag="cap"):
+class Cap(Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag="cap"):
     """A value, a count of rows per parent, or their sum per parent stays within a bound.
 
     Without `per`, `column` of each row is compared with `at_most`.  With `per` (paths), the rows of a group are counted, or
@@ -278,7 +279,7 @@ class Cap(Rule, tag="cap"):
         return _running(self, scope, scope.number(self.column) if self.column else "1", groups, bound)
 
 
-class NoOverlap(Rule, tag="no_overlap"):
+class NoOverlap(Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag="no_overlap"):
     """Rows that share `per` never overlap in time; an interval is [start, end), open-ended where `end` is NULL."""
 
     per: tuple[str, ...]
@@ -299,7 +300,7 @@ class NoOverlap(Rule, tag="no_overlap"):
         )
 
 
-class Requires(Rule, tag="requires"):
+class Requires(Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag="requires"):
     """A row needs at least `at_least` rows of the table `needs`, matched by paths (theirs -> ours), and `having` something."""
 
     needs: str
@@ -315,7 +316,7 @@ class Requires(Rule, tag="requires"):
         return self._broken(scope, f"(SELECT count(*) FROM {other.source} WHERE {condition}) < {self.at_least}")
 
 
-class Excl(Rule, tag="excl"):
+class Excl(Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag="excl"):
     """Things that exclude each other.  One form of three.
 
     `differ`: two paths of a row are never equal.  `one_of`: exactly one of these columns is set.  `none_of` (a table) with
@@ -345,6 +346,7 @@ class Excl(Rule, tag="excl"):
         return self._broken(scope, f"EXISTS (SELECT 1 FROM {other.source} WHERE {condition})")
 
     def check(self, table: Table) -> str:
+        """The inequality or the count of set columns, where all stand in the row itself."""
         if self.where or any("." in p or p == "self" for p in (*self.differ, *self.one_of)):
             return ""
         names = [quote(table[_own_column(table, p)].name) for p in (*self.differ, *self.one_of)]
@@ -357,7 +359,7 @@ def _own_column(table: Table, path: str) -> str:
     return table.parents[path].columns[0] if path in table.parents else path
 
 
-class Window(Rule, tag="window"):
+class Window(Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag="window"):
     """A moment lies inside a window: not before `after`, not after `before`, at most `within` past `after`.
 
     `notice` is the least time that must lie between the moment and `before`.
@@ -370,6 +372,8 @@ class Window(Rule, tag="window"):
     notice: str = ""
 
     def _sql(self, scope: Scope) -> str:
+        if not (self.after or self.before) or (self.within and not self.after) or (self.notice and not self.before):
+            raise BadRule("a window needs 'after' or 'before'; 'within' goes with 'after', 'notice' with 'before'")
         broken = []
         if self.after:
             broken.append(f"{_moment(scope, self.time, self.after)} < {_moment(scope, self.after, self.time)}")
@@ -381,12 +385,12 @@ class Window(Rule, tag="window"):
         if self.notice:
             gap = f"unixepoch({scope.column(self.before)}) - unixepoch({scope.column(self.time)})"
             broken.append(f"{gap} < {seconds(self.notice)}")
-        if not broken or (self.within and not self.after) or (self.notice and not self.before):
-            raise BadRule("a window needs 'after' or 'before'; 'within' goes with 'after', 'notice' with 'before'")
         return self._broken(scope, " OR ".join(broken))
 
 
-class UniqueActive(Rule, tag="unique_active"):
+class UniqueActive(
+    Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag="unique_active"
+):
     """At most one row per combination of `per` among those that meet `where`."""
 
     per: tuple[str, ...]
@@ -395,8 +399,8 @@ class UniqueActive(Rule, tag="unique_active"):
         return _running(self, scope, "1", [scope.column(path) for path in self.per], "1")
 
 
-class SumEq(Rule, tag="sum_eq"):
-    """`column` equals the sum (without `sum`: the count) over the rows of `of`, whose path `via` leads here, plus and minus columns.
+class SumEq(Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag="sum_eq"):
+    """`column` equals a sum (without `sum`: a count) over the rows of `of`, whose path `via` leads here, plus and minus columns.
 
     `where` selects the rows of this table to which it applies, `having` the rows that count.
     """
@@ -424,11 +428,11 @@ class SumEq(Rule, tag="sum_eq"):
         )
 
 
-class Balance(SumEq, tag="balance"):
+class Balance(SumEq, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag="balance"):
     """An account's balance equals the sum of its signed entries."""
 
 
-class SumLe(Rule, tag="sum_le"):
+class SumLe(Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag="sum_le"):
     """The running sum of an amount over rows that share `per` stays within `at_most` (a number or a path)."""
 
     column: str
@@ -440,7 +444,7 @@ class SumLe(Rule, tag="sum_le"):
         return _running(self, scope, scope.number(self.column), groups, bound)
 
 
-class QtyLe(Rule, tag="qty_le"):
+class QtyLe(Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag="qty_le"):
     """A quantity stays within another: summed over rows that share `per`, or (`columns`) several columns of a row."""
 
     at_most: int | str
@@ -457,7 +461,7 @@ class QtyLe(Rule, tag="qty_le"):
         return _running(self, scope, scope.number(self.column), [scope.column(p) for p in self.per], bound)
 
 
-class DateOrder(Rule, tag="date_order"):
+class DateOrder(Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag="date_order"):
     """One moment is never after another."""
 
     first: str
@@ -467,6 +471,7 @@ class DateOrder(Rule, tag="date_order"):
         return self._broken(scope, f"{_moment(scope, self.first, self.then)} > {_moment(scope, self.then, self.first)}")
 
     def check(self, table: Table) -> str:
+        """The order of two columns of the row that are stored alike."""
         if self.where or "." in self.first + self.then:
             return ""
         ours = [table[self.first], table[self.then]]
@@ -475,7 +480,7 @@ class DateOrder(Rule, tag="date_order"):
         return f"{quote(ours[0].name)} <= {quote(ours[1].name)}"
 
 
-class StateReq(Rule, tag="state_req"):
+class StateReq(Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag="state_req"):
     """The parent that `of` leads to is in one of the states `among`."""
 
     of: str
@@ -487,7 +492,7 @@ class StateReq(Rule, tag="state_req"):
         return self._broken(scope, f"NOT ({allowed})")
 
 
-class Immutable(Rule, tag="immutable"):
+class Immutable(Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag="immutable"):
     """Once its holder (the row itself, or the parent that `holder` leads to) entered one of `states`, a row is not changed.
 
     In the data at rest: `updated_at` is not after the stamp of the first of these states in the holder.
@@ -506,7 +511,7 @@ class Immutable(Rule, tag="immutable"):
         return self._broken(scope, f"{frozen} AND {scope.column(self.updated)} > {scope.column(prefix + self.stamp)}")
 
 
-class RoleReq(Rule, tag="role_req"):
+class RoleReq(Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag="role_req"):
     """Who acts must be entitled: `actor.column` is one of `among`, or equals the path `equal`, or is at least it (`at_least`)."""
 
     actor: str
@@ -526,7 +531,7 @@ class RoleReq(Rule, tag="role_req"):
         return self._broken(scope, f"{scope.number(path)} < {scope.limit(self.at_least)}")
 
 
-class Monotone(Rule, tag="monotone"):
+class Monotone(Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag="monotone"):
     """Within rows that share `per`, ordered by `by`, `column` never falls (never stays either, if `strictly`)."""
 
     per: tuple[str, ...]
@@ -549,7 +554,7 @@ class Monotone(Rule, tag="monotone"):
         )
 
 
-class Acyclic(Rule, tag="acyclic"):
+class Acyclic(Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag="acyclic"):
     """A self reference (`parent`), or the edges `source` -> `target` of this table, never run in a circle."""
 
     parent: str = ""
@@ -569,7 +574,7 @@ class Acyclic(Rule, tag="acyclic"):
         )
 
 
-class SameParent(Rule, tag="same_parent"):
+class SameParent(Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag="same_parent"):
     """Two paths of a row lead to the same thing."""
 
     paths: tuple[str, str]

@@ -305,7 +305,7 @@ def _locale(locale: str, seed: int) -> dict[str, Any]:
         "last": _people(fake.last_name, SIZES["last"]),
         "street": [s for s in _unique(fake.street_name, SIZES["street"]) if not re.search(r"[\d{},]", s)]
         or ["Main Street"],
-        "company": _unique(fake.company, SIZES["company"]),
+        "company": _companies(fake, locale),
         "job": _jobs(fake),
     }
     spare = {"first_female": "anna", "first_male": "max", "last": "berg", "company": "firm"}
@@ -318,6 +318,17 @@ def _locale(locale: str, seed: int) -> dict[str, Any]:
 
 def _people(make: Callable[[], str], most: int) -> list[str]:
     return [name for name in _unique(make, most) if not re.search(r"[\d<>{}]", name)]
+
+
+def _companies(fake: Any, locale: str) -> list[str]:
+    """Invented names; some locales of Faker mix in real ones, which stay out."""
+    from importlib import import_module
+    from importlib.util import find_spec
+
+    module = f"faker.providers.company.{locale}"
+    provider = import_module(module).Provider if find_spec(module) else object
+    real = getattr(provider, "large_companies", ())
+    return [name for name in _unique(fake.company, SIZES["company"] + len(real)) if not name.startswith(tuple(real))]
 
 
 def _jobs(fake: Any) -> list[str]:

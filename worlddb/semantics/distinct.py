@@ -23,7 +23,7 @@ Values = NDArray[Any]
 Redraw = Callable[[Stream, int], Values]
 Bounds = tuple[int | None, int | None]
 
-_ROUNDS = 6
+_ROUNDS = 40
 _INITIALS = ("", *codes.LETTERS)
 
 
@@ -101,7 +101,7 @@ def _redraw(ask: Ask, rows: list[Any], more: Redraw) -> None:
         for i, value in zip(clashes, more(ask.stream.child("again", str(turn)), len(clashes)).tolist(), strict=True):
             rows[i] = value
         left = _clashes(rows)
-        if len(left) * 4 > len(clashes) * 3:
+        if len(left) > 20 and len(left) * 10 > len(clashes) * 9:
             return
         clashes = left
 
@@ -119,7 +119,7 @@ def _finish(ask: Ask, rows: list[Any]) -> None:
 
 
 def _raise_numbers(rows: list[Any], step: int, number: Callable[[Any], int], value: Callable[[int], Any]) -> None:
-    """Move each repetition to the next free place, `step` by `step`; `ahead` remembers where runs of used places end."""
+    """Move each repetition to the next free place; `ahead` remembers where runs of used places end."""
     used = {number(row) for row in rows}
     ahead: dict[int, int] = {}
     for i in _clashes(rows):
@@ -221,11 +221,15 @@ def _room(text: str, number: int) -> str:
     return str(998 + number)
 
 
+def _seat(text: str, number: int) -> str:
+    return f"{33 + number // 6}{'ABCDEF'[number % 6]}"
+
+
 def _semver(text: str, number: int) -> str:
     return f"{100 + number // 10000}.{number // 100 % 100}.{number % 100}"
 
 
-_SERIES = ("room_number", "semver")
+_SERIES = ("room_number", "seat_number", "semver")
 """Types whose further values follow each other, whichever value clashes."""
 
 _JOINS: dict[str, Callable[[str, int], str]] = {
@@ -243,7 +247,7 @@ _JOINS: dict[str, Callable[[str, int], str]] = {
     "file_path": _before_last_dot,
     "course_code": _letters,
     "document": _json,
-    "seat_number": lambda text, number: f"{32 + number}{text[-1]}",
+    "seat_number": _seat,
     "room_number": _room,
     "semver": _semver,
 }

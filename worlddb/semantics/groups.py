@@ -7,6 +7,7 @@ Keys are names of semantic types.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -103,19 +104,26 @@ class People(Group):
         base = self.lane("base")
         self.female = base.chances(n, 0.5)
         female, male, last = (self.words(p) for p in ("first_female", "first_male", "last"))
+        self.males = len(female)
         unit = base.bits(n)
         size = np.where(self.female, len(female), len(male))
         self.first = ((unit >> np.uint64(32)) * size.astype(np.uint64) >> np.uint64(32)).astype(np.int64)
         self.last = base.integers(n, len(last))
 
-    def names(self, suffix: str = "") -> tuple[Texts, Texts]:
-        """First and last names; with suffix '_ascii' as they stand in addresses."""
-        key = ("first_both", suffix, self.locale)
-        if key not in self.pools.memo:
-            both = np.concatenate([self.words("first_female" + suffix), self.words("first_male" + suffix)])
-            self.pools.memo[key] = both
-        index = np.where(self.female, self.first, len(self.words("first_female")) + self.first)
-        return self.pools.memo[key][index], self.words("last" + suffix)[self.last]
+    def names(self, form: str = "") -> tuple[Texts, Texts]:
+        """First and last names; in form '_ascii' as they stand in addresses, in form '_initial' their first letters."""
+        both = self.pools.memo.get(("people", form, self.locale)) or self._pools(form)
+        return both[0][np.where(self.female, self.first, self.males + self.first)], both[1][self.last]
+
+    def _pools(self, form: str) -> tuple[Texts, Texts]:
+        """All first names, women's before men's, and all last names."""
+        suffix = "_ascii" if form else ""
+        first = np.concatenate([self.words("first_female" + suffix), self.words("first_male" + suffix)])
+        both = (first, self.words("last" + suffix))
+        if form == "_initial":
+            both = (texts(w[0] for w in both[0]), texts(w[0] for w in both[1]))
+        self.pools.memo["people", form, self.locale] = both
+        return both
 
     def full_name(self) -> Texts:
         """'First Last'."""
@@ -124,14 +132,12 @@ class People(Group):
     def gender(self) -> Texts:
         """By the name, in 97 % of the rows."""
         other = self.lane("gender").integers(self.n, 100)
-        return np.where(other < 2, "nonbinary", np.where(other == 2, "undisclosed", _gender(self.female))).astype(
-            object
-        )
+        return _GENDERS[np.where(other < 3, 2 + (other == 2), self.female.astype(np.int64))]
 
     def honorific(self) -> Texts:
         """The locale's form of address."""
         facts = self.pools.facts(self.locale)
-        return np.where(self.female, facts["honorific_female"], facts["honorific_male"]).astype(object)
+        return texts([facts["honorific_male"], facts["honorific_female"]])[self.female.astype(np.int64)]
 
     def username(self) -> Texts:
         """From the name, in the one style of this stream; distinct."""
@@ -140,9 +146,9 @@ class People(Group):
         if style == 0:
             made = first + "." + last
         elif style == 1:
-            made = _initial(first) + last
+            made = self.names("_initial")[0] + last
         else:
-            made = first + "_" + _initial(last)
+            made = first + "_" + self.names("_initial")[1]
         return numbered(made, plain)
 
     def email(self) -> Texts:
@@ -185,12 +191,7 @@ _SEPARATORS = texts([".", ".", ".", "_", ""])
 _TAILS = texts([*[""] * 9, "1", "7", "11", "22", "77", "88", "99"])
 
 
-def _gender(female: NDArray[np.bool_]) -> Texts:
-    return np.where(female, "female", "male")
-
-
-def _initial(words: Texts) -> Texts:
-    return words.astype("U1").astype(object)
+_GENDERS = texts(["male", "female", "nonbinary", "undisclosed"])
 
 
 # --- places
@@ -332,12 +333,10 @@ class Companies(Group):
         """A shared mailbox at the company's domain."""
         return self.lane("company_email").picks(self.n, _MAILBOXES) + self["domain_name"]
 
+    @cached_property
     def places(self) -> Places:
-        """Where the companies sit; `places` of the same stream gives the same rows."""
-        if "places" not in self.__dict__:
-            self.__dict__["places"] = Places(self.stream, self.n, self.pools, self.locale)
-        found: Places = self.__dict__["places"]
-        return found
+        """Where the companies sit."""
+        return Places(self.stream, self.n, self.pools, self.locale)
 
     members: ClassVar[dict[str, Callable[[Any], Texts]]] = {}
 
@@ -347,7 +346,7 @@ _MAILBOXES = texts(["info@", "info@", "contact@", "office@", "hello@", "sales@"]
 
 def _of_place(key: str) -> Callable[[Any], Texts]:
     def member(group: Companies) -> Texts:
-        return group.places()[key]
+        return group.places[key]
 
     return member
 

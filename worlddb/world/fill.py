@@ -9,7 +9,7 @@ from worlddb.schema.model import Schema, Table
 from worlddb.schema.rules import AnyRule, Balance, Excl, NonNeg, Requires, SumEq
 from worlddb.semantics.pools import Pools
 from worlddb.world import cures, links, moments, plan, values
-from worlddb.world.frame import Frame, Frames, Mask
+from worlddb.world.frame import Frame, Frames, Mask, Rows
 
 
 def fill(schema: Schema, rows: int, when: moments.Era, stream: Stream, pools: Pools, locale: str) -> Frames:
@@ -53,9 +53,9 @@ def _draw(
 def _obey(frames: Frames, table: Table, stream: Stream) -> None:
     """Make the new rows obey the rules of their table, and what rules of earlier tables say of them."""
     frame = frames[table.key]
-    for number, rule in _serving(frames, table.key):
-        cures.supply(frames, rule, stream.child("supply", str(number)))
-    mine = sorted(_rules(frames, table.key), key=lambda pair: cures.ORDER.index(_kind(pair[1])))
+    for number, need in _serving(frames, table.key):
+        cures.supply(frames, need, stream.child("supply", str(number)))
+    mine = sorted(_rules(frames, table.key), key=lambda pair: cures.ORDER.index(type(pair[1])))
     for attempt in ("first", "second"):
         for number, rule in mine:
             bad = cures.cure(frames, rule, stream.child(attempt, str(number)))
@@ -65,10 +65,6 @@ def _obey(frames: Frames, table: Table, stream: Stream) -> None:
             if column.formula:
                 values.compute(frame, column)
     dedupe(frame)
-
-
-def _kind(rule: AnyRule) -> type:
-    return type(rule)
 
 
 def _rules(frames: Frames, table: str) -> list[tuple[int, AnyRule]]:
@@ -215,7 +211,7 @@ def settle(frames: Frames) -> None:
             break
 
 
-def _move_targets(frames: Frames, frame: Frame, moved: dict[str, np.ndarray]) -> None:  # type: ignore[type-arg]
+def _move_targets(frames: Frames, frame: Frame, moved: dict[str, Rows]) -> None:
     """Polymorphic references follow the rows that they point to; those to removed rows go to the first row left."""
     pair = frame.table.polymorphic
     if pair is None:

@@ -85,7 +85,8 @@ def _stored(
         values = np.array(column.values, object)[values]
     null = frame.nulls.get(key)
     if null is not None and null.any():
-        values = np.where(null, None, values.astype(object))
+        values = values.astype(object)
+        values[null] = None
     return list(values.tolist())
 
 

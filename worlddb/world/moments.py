@@ -37,7 +37,7 @@ class Era(NamedTuple):
 
 
 def era(stream: Stream) -> Era:
-    """A frozen clock in 2024–2026, on a working day between 8 and 18, with two to four years behind it."""
+    """A frozen clock in 2024 to 2026, on a working day between 8 and 18, with two to four years behind it."""
     day = stream.between(19723, 20818)
     day += {5: 2, 6: 1}.get((day + 3) % 7, 0)
     now = day * DAY + stream.between(8 * 60, 18 * 60) * 60
@@ -166,10 +166,10 @@ def stamp_states(frame: Frame, machine: Lifecycle, limit: Rows) -> None:
         here = states == code
         way = machine.routes[state]
         for step, passed in enumerate(way[1:], 1):
-            key = machine.stamps.get(passed)
-            if key:
-                frame.cols[key] = np.where(here, frame.born + span * step // (len(way) - 1), frame.cols[key])
-                frame.nulls[key] = frame.nulls[key] & ~here
+            if passed in machine.stamps:
+                stamp = machine.stamps[passed]
+                frame.cols[stamp] = np.where(here, frame.born + span * step // (len(way) - 1), frame.cols[stamp])
+                frame.nulls[stamp] = frame.nulls[stamp] & ~here
     moved = states != machine.states.index(machine.initial)
     frame.ends = np.maximum(frame.ends, np.where(moved, frame.born + span, frame.born))
 
@@ -238,7 +238,7 @@ def _apart(
         r for r in schema.rules
         if isinstance(r, NoOverlap) and r.table == frame.table.key and (r.start, r.end) == (start.key, end.key)
     ]  # fmt: skip
-    groups = [[frame.cols[p] if p in frame.cols else None for p in r.per] for r in rules]
+    groups = [[frame.cols.get(p) for p in r.per] for r in rules]
     usable = [[g for g in group if g is not None] for group in groups if all(g is not None for g in group)]
     lost = np.zeros(frame.n, bool)
     if not usable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from worlddb.rng import Stream
 from worlddb.schema.model import Column, Schema, Table
 from worlddb.schema.rules import SumEq
 from worlddb.semantics.draw import distinct, draw
-from worlddb.semantics.groups import companies, people, places
+from worlddb.semantics.groups import companies, people, places, reviews
 from worlddb.semantics.pools import Pools
 from worlddb.semantics.texts import enumerated
 from worlddb.semantics.types import is_a, semantic_type
@@ -19,16 +19,22 @@ from worlddb.world.formula import evaluate, operands
 from worlddb.world.frame import Array, Frame, Frames, is_moment
 from worlddb.world.moments import BIRTH_COLUMNS, Era, draw_moments
 
-GROUPS: tuple[tuple[Callable[..., dict[str, Array]], tuple[str, ...], tuple[str, ...]], ...] = (
-    (companies, ("company_name", "domain_name", "url", "company_email", "tax_id"), ("org",)),
-    (people, ("first_name", "last_name", "full_name", "gender", "username", "email", "company_email"), ("party", "staff")),
-    (
-        places,
-        ("street_address", "city", "state_region", "state_abbr", "postal_code", "country_name", "country_code", "phone_number",
-         "latitude", "longitude", "timezone", "full_address"),
-        ("party", "org", "staff", "place"),
-    ),
+PLACE = (
+    "street_address", "city", "state_region", "state_abbr", "postal_code", "country_name", "country_code", "phone_number",
+    "latitude", "longitude", "timezone", "full_address",
 )  # fmt: skip
+
+
+def _reviews(stream: Stream, n: int, pools: Pools, locale: str, keys: Collection[str]) -> dict[str, Array]:
+    return reviews(stream, n, pools)
+
+
+GROUPS: tuple[tuple[Callable[..., dict[str, Array]], tuple[str, ...], tuple[str, ...]], ...] = (
+    (companies, ("company_name", "domain_name", "url", "company_email", "tax_id", *PLACE), ("org",)),
+    (people, ("first_name", "last_name", "full_name", "gender", "username", "email", "company_email"), ("party", "staff")),
+    (places, PLACE, ("party", "staff", "place")),
+    (_reviews, ("star_rating", "review_text"), ("review",)),
+)
 """Coherence groups: who draws them, the types they give, and the archetypes whose rows always are one such thing.
 
 In other tables a group is drawn where two or more of its types stand."""
@@ -59,9 +65,9 @@ def _groups(frame: Frame, stream: Stream, pools: Pools, locale: str) -> dict[str
     found: dict[str, Array] = {}
     present = [c.type for c in frame.table.columns]
     for draw_group, types, archetypes in GROUPS:
-        wanted = sum(present.count(t) for t in types)
-        if wanted and (frame.table.archetype in archetypes or wanted >= 2):
-            keys = [t for t in types if t in present and t not in found]
+        keys = [t for t in types if t in present and t not in found]
+        several = len(keys) >= 2 and draw_group is not companies
+        if keys and (frame.table.archetype in archetypes or several):
             found.update(draw_group(stream.child(draw_group.__name__), frame.n, pools, locale, keys))
     return found
 
@@ -141,8 +147,7 @@ def titles(table: Table, n: int, unique: bool, stream: Stream) -> Array:
     heads, modifiers = table.names[0], table.names[1] if len(table.names) > 1 else ()
     words = [*heads, *(f"{m} {h}" for m in modifiers for h in heads)] if modifiers else list(heads)
     if not unique:
-        chosen = stream.picks(n, np.array(words, object))
-        return chosen
+        return stream.picks(n, np.array(words, object))
     pool = stream.shuffled(words)
     while len(pool) < n:
         pool += [f"{w} {len(pool) // len(words) + 1}" for w in words]

@@ -1,0 +1,180 @@
+"""Exports: what DuckDB reads is what SQLite holds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import polars
+import pytest
+
+import worlddb
+from worlddb.describe import KINDS, describe
+from worlddb.errors import QueryError, StoreError
+from worlddb.export.parquet import TABLES, export, world_rows
+from worlddb.export.query import find_export, one_line, query
+from worlddb.spawn import spawn
+from worlddb.store import open_store, read_domains, shard_path
+
+N = 36
+ROOT = Path(worlddb.__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """An exported store of two shards, not to be changed."""
+    path = tmp_path_factory.mktemp("export") / "out"
+    spawn(path, N, seed=500, profile="tiny", workers=1)
+    export(path, workers=1)
+    return path
+
+
+@pytest.fixture
+def copy(home, tmp_path):
+    """A copy of that store without its export."""
+    return Path(shutil.copytree(home, tmp_path / "copy", ignore=shutil.ignore_patterns("export")))
+
+
+def test_every_row_of_every_world_comes_through(home, tmp_path):
+    for world in open_store(home)[::7]:
+        file = world.save(tmp_path / f"{world.id}.sqlite")
+        db = sqlite3.connect(file)
+        db.row_factory = sqlite3.Row
+        for table in world.schema.tables:
+            stored = [dict(row) for row in db.execute(f'SELECT * FROM "{table.name}"')]
+            sql = f"SELECT data, entity, key FROM rows WHERE world = '{world.id}' AND table_name = '{table.name}'"
+            found = query(home, sql).rows
+            exported = [json.loads(data) for data, _, _ in found]
+            assert sorted(map(repr, exported)) == sorted(map(repr, stored))
+            names = [table[k].name for k in table.primary_key]
+            assert [key for _, _, key in found] == ["/".join(str(row[n]) for n in names) for row in exported]
+            assert {entity for _, entity, _ in found} <= {table.key}
+        db.close()
+
+
+def test_what_is_said_of_the_worlds_comes_through(home):
+    store = open_store(home)
+    for name in KINDS:
+        stated = []
+        for number in store.shards:
+            stated += getattr(describe(store.shard_entries(number), read_domains(shard_path(home, number))), name)
+        answer = query(home, f"SELECT * FROM {name}")
+        assert answer.columns == list(KINDS[name]._fields)
+        assert sorted(answer.rows) == sorted(map(tuple, stated))
+
+
+def test_sums_agree_across_tables(home):
+    sql = "SELECT (SELECT sum(rows) FROM worlds), (SELECT sum(rows) FROM tables), (SELECT count(*) FROM rows)"
+    (sums,) = query(home, sql).rows
+    assert set(sums) == {sum(w.rows for w in open_store(home))}
+
+
+def test_the_data_are_json_that_sql_reaches_into(home):
+    world = open_store(home)[0]
+    table = max(world.schema.tables, key=lambda t: world.counts[t.key])
+    column = table[table.primary_key[0]].name
+    sql = f"""SELECT key, data->>'{column}' FROM rows WHERE world = '{world.id}' AND table_name = '{table.name}'"""
+    rows = query(home, sql).rows
+    assert rows
+    assert all(key.split("/")[0] == value for key, value in rows)
+
+
+def test_the_files_are_partitioned_and_compressed(home):
+    assert sorted(p.name for p in (home / "export" / "rows").iterdir()) == ["shard=00000", "shard=00001"]
+    assert [p.name for p in sorted((home / "export" / "worlds").iterdir())] == ["00000.parquet", "00001.parquet"]
+    assert polars.scan_parquet(home / "export" / "rows").select("shard").unique().collect().height == 2
+
+
+def test_two_workers_write_the_same(home, tmp_path):
+    export(home, tmp_path / "again", workers=2)
+    for name in TABLES:
+        for file in (home / "export" / name).rglob("*.parquet"):
+            other = tmp_path / "again" / file.relative_to(home / "export")
+            assert polars.read_parquet(file).equals(polars.read_parquet(other))
+
+
+def test_exporting_again_changes_nothing(home):
+    before = {p: p.stat().st_mtime_ns for p in (home / "export").rglob("*")}
+    assert export(home) == home / "export"
+    assert {p: p.stat().st_mtime_ns for p in (home / "export").rglob("*")} == before
+
+
+def test_a_longer_store_replaces_its_export(copy):
+    shard = shard_path(copy, 1)
+    away = shard.rename(copy / "away.sqlite")
+    export(copy, workers=1)
+    assert query(copy, "SELECT count(*) FROM worlds").rows == [(32,)]
+    away.rename(shard)
+    export(copy, workers=1)
+    assert query(copy, "SELECT count(*) FROM worlds").rows == [(N,)]
+
+
+def test_progress(copy):
+    seen = []
+    export(copy, workers=1, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(32, N), (N, N)]
+
+
+def test_world_rows_stream(home):
+    rows = world_rows(open_store(home)[0])
+    assert next(rows).world == open_store(home)[0].id
+
+
+# --- what is refused
+
+
+def test_a_folder_that_holds_something_else(home, tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(StoreError, match="holds something else"):
+        export(home, tmp_path)
+    with pytest.raises(StoreError, match="not an export that can be read"):
+        export(home, tmp_path / "thesis.txt")
+    assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+def test_the_export_of_another_store(home, tmp_path):
+    spawn(tmp_path / "other", 1, profile="tiny", workers=1)
+    with pytest.raises(StoreError, match="holds the export of another store"):
+        export(tmp_path / "other", home / "export")
+
+
+def test_a_damaged_shard_leaves_no_half_export(copy):
+    shard_path(copy, 1).write_bytes(b"?" * 5000)
+    with pytest.raises(StoreError, match="is damaged"):
+        export(copy, workers=1)
+    assert not list(copy.glob("*export*"))
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_full_disk(copy, workers):
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000));"
+    code = f"{limit} from worlddb.cli import cli; cli(['export', {str(copy)!r}, '--workers', {workers!r}])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: ")
+    assert "cannot be written" in done.stderr
+    assert not list(copy.glob("*export*")) + list(copy.glob(".export*"))
+
+
+def test_queries_that_fail(home, copy, tmp_path):
+    with pytest.raises(QueryError, match=r"^Parser Error: syntax error at or near .SELEC.$"):
+        query(home, "SELEC")
+    with pytest.raises(QueryError, match="colour"):
+        query(home, "SELECT colour FROM worlds")
+    with pytest.raises(StoreError, match=r"is not exported yet; run 'worlddb export"):
+        query(copy, "SELECT 1")
+    with pytest.raises(StoreError, match="holds no export and no store"):
+        query(tmp_path / "nothing", "SELECT 1")
+
+
+def test_a_statement_without_a_result(home):
+    assert query(home, "CREATE TABLE t (a INTEGER)").rows == []
+    assert find_export(home) == find_export(home / "export") == home / "export"
+
+
+def test_error_messages_fit_a_line():
+    assert one_line("Parser Error: bad\n\nLINE 1: SELEC\n        ^") == "Parser Error: bad"
