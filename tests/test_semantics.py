@@ -178,7 +178,7 @@ def test_past_moments_follow_now() -> None:
 
 
 def test_enumerations_are_as_uneven_as_real_ones() -> None:
-    """The share of the top value over 600 columns: about .35, .8 and .95 at the deciles 1, 5 and 9."""
+    """The share of the top value over 600 columns: about .35, .85 and .95 at the deciles 1, 5 and 9."""
     tops = []
     for i in range(600):
         values = [f"v{j}" for j in range(3 + i % 8)]
@@ -187,7 +187,7 @@ def test_enumerations_are_as_uneven_as_real_ones() -> None:
         tops.append(max(made.count(v) for v in values) / 400)
     low, middle, high = np.percentile(tops, [10, 50, 90])
     assert 0.2 < low < 0.4
-    assert 0.74 < middle < 0.86
+    assert 0.78 < middle < 0.9
     assert 0.9 < high < 0.98
 
 
@@ -313,7 +313,7 @@ def test_well_known_examples_of_check_digits_are_recognised(name: str, value: st
 
 # --- determinism
 
-GOLDEN = "57b81d8fd8de745a"
+GOLDEN = "1493efc7dd15f1c3"
 """The checksum of 50 values of one type for each maker.  It changes only with a reviewed change of pools or draws."""
 
 GOLDEN_TYPES = (

@@ -62,10 +62,8 @@ def each(work: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> It
             while under_way:
                 yield under_way.popleft().result()
         except BrokenProcessPool:
-            raise WorlddbError(
-                "a worker process died, for want of memory or because the calling script lacks 'if __name__ == "
-                '"__main__":\'; mend that or use fewer workers, and resume'
-            ) from None
+            reasons = "for want of memory, or because the calling script lacks its __main__ guard"
+            raise WorlddbError(f"a worker process died ({reasons}); mend that or use fewer workers") from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

@@ -294,6 +294,14 @@ def open_store(path: str | Path = "data/out") -> Store:
 
     Raises:
         StoreError: there is no store, or it is of a newer format, or it is damaged.
+
+    >>> import tempfile
+    >>> import worlddb
+    >>> with tempfile.TemporaryDirectory() as out:
+    ...     _ = worlddb.spawn(out, 3, profile="tiny", domain="hotel", workers=1)
+    ...     store = worlddb.open_store(out)
+    ...     len(store), store[0].id, store["hotel-2"].recipe.seed, [world.id for world in store[1:]]
+    (3, 'hotel-0', 2, ['hotel-1', 'hotel-2'])
     """
     home = Path(path)
     return Store(home, read_recipe(home))

@@ -379,12 +379,15 @@ def key_styles(schema: Schema, stream: Stream) -> Schema:
 
 def unique_titles(schema: Schema, stream: Stream) -> Schema:
     """Uniqueness is a habit: some companies declare it wherever it is true, others hardly ever."""
-    habit = stream.weighted((20, 40, 80), (4, 4, 2)) / 100
+    habit = stream.weighted((6, 22, 60), (4, 4, 2)) / 100
     kept = {(r.table, p) for r in schema.rules if isinstance(r, UniqueActive) for p in r.per}
+    loose_in = [t.key for t in schema.tables if any(c.unique and c.key not in t.key_columns for c in t.columns)]
+    strict = set(stream.sample(loose_in, -(-len(schema.tables) // 6)))
+    """Nobody gets by without any: these tables keep what they declare."""
 
     def loosen(table: Table) -> Table:
         def change(c: Column) -> Column:
-            loose = c.unique and c.key not in table.key_columns and (table.key, c.key) not in kept
+            loose = c.unique and c.key not in table.key_columns and (table.key, c.key) not in kept and table.key not in strict
             return replace(c, unique=False) if loose and not stream.chance(habit) else c
 
         return replace(table, columns=tuple(change(c) for c in table.columns))

@@ -45,6 +45,7 @@ def _draw(
     moments.intervals(frames.schema, frame, when, stream.child("intervals"), pools)
     moments.live(frame, when, stream.child("states"))
     values.fill(frames, frame, when, stream.child("values"), pools, locale)
+    frame.drop(_pointless(frames, frame, {}))
 
 
 # --- rules
@@ -180,6 +181,8 @@ def remove(frames: Frames, marks: dict[str, Mask]) -> None:
             if orphan.any():
                 marks[table.key] |= orphan
                 changed = True
+    for frame in frames.made.values():
+        marks[frame.table.key] |= _pointless(frames, frame, marks)
     moved = {t: np.where(m, -1, np.cumsum(~m) - 1) for t, m in marks.items()}
     for table, key in frames.schema.edges():
         if table.key != key.table:
@@ -221,3 +224,12 @@ def _move_targets(frames: Frames, frame: Frame, moved: dict[str, Rows]) -> None:
         if len(moved[table]):
             rows = np.where(codes == code, np.maximum(moved[table][np.minimum(rows, len(moved[table]) - 1)], 0), rows)
     frame.cols[pair.id_column] = rows
+
+
+def _pointless(frames: Frames, frame: Frame, marks: dict[str, Mask]) -> Mask:
+    """Rows whose polymorphic reference names a table that has no rows, or none but marked ones."""
+    pair = frame.table.polymorphic
+    if pair is None:
+        return np.zeros(frame.n, bool)
+    left = [0 if t not in frames else frames[t].n - int(marks[t].sum()) if t in marks else frames[t].n for t in pair.tables]
+    return np.asarray(np.array(left)[frame.cols[pair.type_column]] == 0)

@@ -9,7 +9,7 @@ from worlddb.schema.model import ForeignKey
 from worlddb.semantics.pools import Pools
 from worlddb.world.frame import Frame, Frames, Rows
 
-SPREAD = {"even": "lognormal_0.3", "mild": "lognormal_1.0", "strong": "lognormal_2.0", "heavy": "lognormal_2.0"}
+SPREAD = {"even": "lognormal_0.3", "mild": "lognormal_1.3", "strong": "lognormal_1.3", "heavy": "lognormal_1.3"}
 """Skew of a foreign key -> the quantile table of its parents' weights."""
 CHILDLESS = {"even": (0, 0, 5), "mild": (0, 0, 5), "strong": (0, 0, 5, 15), "heavy": (0, 5, 15, 30)}
 """Percent of parents that get no children at all, one of which is drawn."""
@@ -37,17 +37,29 @@ def draw_parents(frame: Frame, key: ForeignKey, parents: int, stream: Stream, po
         chosen = stream.order(parents)[: frame.n]
         rows = np.concatenate([chosen, np.full(max(0, frame.n - len(chosen)), -1)])
     else:
-        rows = stream.by_weight(frame.n, weights(parents, key.skew, stream, pools))
+        rows = uneven(frame.n, weights(parents, key.skew, stream, pools), stream)
     if key.nullable:
         share = frame.table[key.columns[0]].null_share
         rows = np.where(stream.chances(frame.n, share / 100), -1, rows)
     return rows.astype(np.int64)
 
 
+def uneven(n: int, weight: Rows, stream: Stream) -> Rows:
+    """n parents by weight; where there are rows enough, every parent of any weight gets one before the rest is shared."""
+    covered = np.flatnonzero(weight)
+    if n * 4 < len(covered) * 5:
+        return stream.by_weight(n, weight)
+    rows = np.concatenate([covered, stream.by_weight(n - len(covered), weight)])
+    return rows[stream.order(n)]
+
+
 def weights(parents: int, skew: str, stream: Stream, pools: Pools) -> Rows:
     """Integer weights of the parents: lognormal, with some of them childless."""
     table = pools.quantiles(SPREAD[skew])
-    drawn = table[stream.integers(parents, len(table))] // (1 + parents // 64) + 1
+    drawn = table[stream.integers(parents, len(table))]
+    if skew in ("strong", "heavy"):  # the square of a lognormal weight is lognormal too, with twice the sigma
+        drawn = drawn * drawn >> 20
+    drawn = drawn // (1 + parents // 16) + 1
     childless = stream.pick(CHILDLESS[skew])
     drawn = np.where(stream.chances(parents, childless / 100), 0, drawn)
     return drawn if drawn.any() else np.ones(parents, np.int64)

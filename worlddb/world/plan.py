@@ -47,6 +47,9 @@ def _break(left: dict[str, Table]) -> set[tuple[str, str]]:
 def _wishes(schema: Schema) -> dict[str, set[str]]:
     """Table -> the tables that its rules look at beside its ancestors."""
     wishes: dict[str, set[str]] = {}
+    for table in schema.tables:
+        if table.polymorphic:
+            wishes[table.key] = set(table.polymorphic.tables)
     totals = {(r.table, r.column): r.of for r in schema.rules if isinstance(r, SumEq)}
     for rule in schema.rules:
         looked: Any = getattr(rule, "needs", "") or getattr(rule, "none_of", "")

@@ -101,6 +101,10 @@ def plain(column: Column, n: int, stream: Stream, pools: Pools, locale: str) -> 
         return enumerated(stream, n, np.arange(len(column.values)), pools)
     if column.unique:
         return distinct(column.type, stream, n, pools, locale)
+    counts = semantic_type(column.type).sql == "INTEGER" and not is_a(column.type, "money")
+    if counts and column.low is not None and column.high is not None and column.high - column.low < 20:
+        # of a few possible numbers one is usual: two guests, one piece
+        return enumerated(stream, n, np.arange(column.low, column.high + 1), pools)
     return draw(column.type, stream, n, pools, locale, low=column.low, high=column.high)
 
 
