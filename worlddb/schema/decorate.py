@@ -14,6 +14,8 @@ from worlddb.schema.domains import archetypes, junction, parse_states, reference
 from worlddb.schema.model import Column, ForeignKey, Polymorphic, Schema, Table
 from worlddb.schema.rules import Acyclic, AnyRule, UniqueActive, sound
 
+Needed = set[tuple[str, str]]
+"""(table key, column key) of everything that a rule depends on: no decorator takes it away or makes it optional."""
 _TREES = ("taxonomy", "message", "case", "staff", "place", "document", "resource", "org")
 _LINKED = ("catalog_item", "document", "case", "party", "org", "header", "booking")
 _LINKS = ("taxonomy", "plan", "staff", "resource", "place")
@@ -45,8 +47,9 @@ _NOTES = {
 
 def decorate(schema: Schema, stream: Stream) -> Schema:
     """Apply every decorator, each with its own stream."""
+    needed = {touched for rule in schema.rules for touched in rule.touches(schema)}
     for step in STEPS:
-        schema = step(schema, stream.child(step.__name__))
+        schema = step(schema, stream.child(step.__name__), needed)
         if step in (trees, composite_keys):  # the only ones that take something away which a rule may speak of
             schema = sound(schema)
     return schema
@@ -56,19 +59,14 @@ def _map(schema: Schema, change: Callable[[Table], Table]) -> Schema:
     return replace(schema, tables=tuple(change(t) for t in schema.tables))
 
 
-def _protected(schema: Schema) -> set[tuple[str, str]]:
-    return {touched for rule in schema.rules for touched in rule.touches(schema)}
-
-
 def _add(table: Table, *columns: Column) -> Table:
     new = tuple(c for c in columns if c.key not in table)
     return replace(table, columns=(*table.columns, *new))
 
 
-def stamps(schema: Schema, stream: Stream) -> Schema:
+def stamps(schema: Schema, stream: Stream, needed: Needed) -> Schema:
     """When a row was made and last changed; most companies stamp nearly every table."""
     made, changed = stream.weighted((96, 84, 60), (5, 4, 2)), stream.weighted((80, 30, 5), (4, 4, 2))
-    protected = _protected(schema)
 
     def stamp(table: Table) -> Table:
         draws = stream.child(table.key)
@@ -76,7 +74,7 @@ def stamps(schema: Schema, stream: Stream) -> Schema:
         wanted = [("created_at", made // 4 if pure else made), ("updated_at", 0 if pure else changed)]
         if "recorded_at" in table or (table.columns and any(c.type == "event_time" for c in table.columns)):
             wanted = [(k, share // 4) for k, share in wanted]
-        if draws.chance(0.07) and (table.key, "created_at") not in protected:
+        if draws.chance(0.07) and (table.key, "created_at") not in needed:
             wanted = wanted[1:]
             table = replace(table, columns=tuple(c for c in table.columns if c.key != "created_at"))
         return _add(table, *(Column(key=k, name=k, type=k) for k, share in wanted if draws.chance(share / 100)))
@@ -84,7 +82,7 @@ def stamps(schema: Schema, stream: Stream) -> Schema:
     return _map(schema, stamp)
 
 
-def soft_delete(schema: Schema, stream: Stream) -> Schema:
+def soft_delete(schema: Schema, stream: Stream, needed: Needed) -> Schema:
     """Some companies never delete; a column says that the row is gone."""
     if not stream.chance(0.45):
         return schema
@@ -102,7 +100,7 @@ def soft_delete(schema: Schema, stream: Stream) -> Schema:
     return _map(schema, mark)
 
 
-def states(schema: Schema, stream: Stream) -> Schema:
+def states(schema: Schema, stream: Stream, needed: Needed) -> Schema:
     """At least one table in six goes through states; worlds that have fewer get usual ones."""
     have = sum(t.lifecycle is not None for t in schema.tables)
     missing = -(-len(schema.tables) // 6) - have
@@ -120,7 +118,7 @@ def states(schema: Schema, stream: Stream) -> Schema:
     return _map(schema, add)
 
 
-def trees(schema: Schema, stream: Stream) -> Schema:
+def trees(schema: Schema, stream: Stream, needed: Needed) -> Schema:
     """Trees of categories, threads of messages: about half of all companies have some, the others none."""
     some = stream.chance(0.45)
     if any(key.table == table.key for table, key in schema.edges()):
@@ -145,7 +143,7 @@ def _refer(table: Table, key: ForeignKey) -> Table:
     return replace(_add(table, reference(key)), foreign_keys=(*table.foreign_keys, key))
 
 
-def cycles(schema: Schema, stream: Stream) -> Schema:
+def cycles(schema: Schema, stream: Stream, needed: Needed) -> Schema:
     """A parent that points back to one of its children (a team's current lead): rare, and real."""
     if not stream.chance(0.11):
         return schema
@@ -165,7 +163,7 @@ def cycles(schema: Schema, stream: Stream) -> Schema:
     return _map(schema, lambda t: _refer(t, back) if t.key == key.table else t)
 
 
-def polymorphic(schema: Schema, stream: Stream) -> Schema:
+def polymorphic(schema: Schema, stream: Stream, needed: Needed) -> Schema:
     """A table whose rows belong to a row of any of several tables."""
     if not stream.chance(0.34):
         return schema
@@ -194,7 +192,7 @@ def polymorphic(schema: Schema, stream: Stream) -> Schema:
     return replace(schema, tables=(*schema.tables, table))
 
 
-def junctions(schema: Schema, stream: Stream) -> Schema:
+def junctions(schema: Schema, stream: Stream, needed: Needed) -> Schema:
     """Plain many-to-many links: tags of products, interests of members, sites of a manager."""
     wanted = stream.weighted((0, 1, 2, 3), (2, 4, 3, 1)) * len(schema.tables) // 10
     for number in range(wanted):
@@ -210,7 +208,7 @@ def junctions(schema: Schema, stream: Stream) -> Schema:
     return schema
 
 
-def composite_keys(schema: Schema, stream: Stream) -> Schema:
+def composite_keys(schema: Schema, stream: Stream, needed: Needed) -> Schema:
     """Links between two parents whose key is the pair, unless something refers to the link itself."""
     for table in schema.tables:
         kind = archetypes().get(table.archetype)
@@ -235,7 +233,7 @@ def _named(rules: tuple[AnyRule, ...], table: str) -> bool:
     )
 
 
-def unique_pairs(schema: Schema, stream: Stream) -> Schema:
+def unique_pairs(schema: Schema, stream: Stream, needed: Needed) -> Schema:
     """A title or a position that is unique within its parent, and links that exist once."""
 
     def pair(table: Table) -> Table:
@@ -259,13 +257,13 @@ def unique_pairs(schema: Schema, stream: Stream) -> Schema:
     return _map(schema, pair)
 
 
-def nullable_keys(schema: Schema, stream: Stream) -> Schema:
+def nullable_keys(schema: Schema, stream: Stream, needed: Needed) -> Schema:
     """Optional references, up to the share that this company tolerates."""
     aim = stream.weighted((30, 48, 60, 74), (2, 3, 3, 2)) / 100
     keys = [(t, f) for t, f in schema.edges() if t.archetype != "junction"]
     if not keys:
         return schema
-    protected = _protected(schema) | {
+    protected = needed | {
         (t.key, k) for t in schema.tables for k in (*t.primary_key, *(k for u in t.uniques for k in u))
     }
     missing = round(aim * len(keys)) - sum(f.nullable for _, f in keys)
@@ -290,10 +288,9 @@ def nullable_keys(schema: Schema, stream: Stream) -> Schema:
     return _map(schema, loosen)
 
 
-def nullable_columns(schema: Schema, stream: Stream) -> Schema:
+def nullable_columns(schema: Schema, stream: Stream, needed: Needed) -> Schema:
     """Columns that a form leaves empty: this company's share of the ones that could be."""
     aim = stream.weighted((38, 62, 80, 92, 98), (1, 3, 4, 3, 1)) / 100
-    protected = _protected(schema)
     fixed = ("created_at", "status", "target_type", "target_id", "updated_at")
 
     def loosen(table: Table) -> Table:
@@ -302,9 +299,7 @@ def nullable_columns(schema: Schema, stream: Stream) -> Schema:
         unique = {k for u in table.uniques for k in u}
 
         def free(c: Column) -> bool:
-            tied = (
-                c.key in table.key_columns or c.key == table.title or (table.key, c.key) in protected or c.key in unique
-            )
+            tied = c.key in table.key_columns or c.key == table.title or (table.key, c.key) in needed or c.key in unique
             return not (tied or c.unique or c.formula or c.key in fixed or c.key in formulas or c.key.endswith("_at"))
 
         def change(c: Column) -> Column:
@@ -321,7 +316,7 @@ def nullable_columns(schema: Schema, stream: Stream) -> Schema:
     return _map(schema, loosen)
 
 
-def on_delete(schema: Schema, stream: Stream) -> Schema:
+def on_delete(schema: Schema, stream: Stream, needed: Needed) -> Schema:
     """What becomes of children when a parent goes: parts go along, optional references are emptied, the rest forbids it."""
 
     def settle(table: Table) -> Table:
@@ -340,7 +335,7 @@ def on_delete(schema: Schema, stream: Stream) -> Schema:
     return _map(schema, settle)
 
 
-def tree_rules(schema: Schema, stream: Stream) -> Schema:
+def tree_rules(schema: Schema, stream: Stream, needed: Needed) -> Schema:
     """Every tree is free of circles, whether its domain says so or not."""
     stated = {(r.table, r.parent) for r in schema.rules if isinstance(r, Acyclic)}
     extra = tuple(
@@ -351,7 +346,7 @@ def tree_rules(schema: Schema, stream: Stream) -> Schema:
     return replace(schema, rules=(*schema.rules, *extra))
 
 
-def key_styles(schema: Schema, stream: Stream) -> Schema:
+def key_styles(schema: Schema, stream: Stream, needed: Needed) -> Schema:
     """Integers, uuids or codes such as CUS-00012: one style for the company, with exceptions for small tables."""
     house = stream.weighted(("integer", "uuid", "code"), (66, 12, 22))
     styles = {}
@@ -377,7 +372,7 @@ def key_styles(schema: Schema, stream: Stream) -> Schema:
     )
 
 
-def unique_titles(schema: Schema, stream: Stream) -> Schema:
+def unique_titles(schema: Schema, stream: Stream, needed: Needed) -> Schema:
     """Uniqueness is a habit: some companies declare it wherever it is true, others hardly ever."""
     habit = stream.weighted((6, 22, 60), (4, 4, 2)) / 100
     kept = {(r.table, p) for r in schema.rules if isinstance(r, UniqueActive) for p in r.per}
@@ -387,7 +382,12 @@ def unique_titles(schema: Schema, stream: Stream) -> Schema:
 
     def loosen(table: Table) -> Table:
         def change(c: Column) -> Column:
-            loose = c.unique and c.key not in table.key_columns and (table.key, c.key) not in kept and table.key not in strict
+            loose = (
+                c.unique
+                and c.key not in table.key_columns
+                and (table.key, c.key) not in kept
+                and table.key not in strict
+            )
             return replace(c, unique=False) if loose and not stream.chance(habit) else c
 
         return replace(table, columns=tuple(change(c) for c in table.columns))
@@ -395,7 +395,7 @@ def unique_titles(schema: Schema, stream: Stream) -> Schema:
     return _map(schema, loosen)
 
 
-STEPS: tuple[Callable[[Schema, Stream], Schema], ...] = (
+STEPS: tuple[Callable[[Schema, Stream, Needed], Schema], ...] = (
     states, stamps, soft_delete, trees, cycles, junctions, polymorphic, composite_keys, unique_pairs, unique_titles,
     nullable_keys, nullable_columns, on_delete, tree_rules, key_styles,
 )  # fmt: skip

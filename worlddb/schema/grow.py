@@ -1,7 +1,7 @@
 """Grows a random schema: pick a domain, drop leaves, graft entities of other domains, choose columns, decorate, name.
 
-Every step takes a Schema and returns a Schema, with a random stream of its own.  Rules travel along: after each step the
-ones that no longer compile are gone, so that a schema never states a rule that cannot be executed.
+Every step takes a Schema and returns a Schema, with a random stream of its own.  Rules travel along: once the tables are
+settled, those that no longer compile are gone, so that a schema never states a rule that cannot be executed.
 """
 
 from __future__ import annotations
@@ -56,20 +56,25 @@ def grow(stream: Stream, tables: int, domain: str = "", home: Path | None = None
 
 
 def drop_leaves(schema: Schema, stream: Stream, tables: int) -> Schema:
-    """Remove random tables that nothing refers to, until `tables` remain or only the core is left."""
+    """Remove random tables that nothing needs to refer to, until `tables` remain or only the core is left."""
     surplus = len(schema.tables) - tables
     surplus += stream.below(3)  # a little more, so that grafts find room even in small worlds
     for _ in range(max(0, surplus)):
-        leaves = [t.key for t in schema.tables if all(child.key == t.key for child, _ in schema.children[t.key])]
-        if len(leaves) < 2 or len(schema.tables) <= 3:
+        leaves = [
+            t.key
+            for t in schema.tables
+            if all(child.key == t.key or key.nullable for child, key in schema.children[t.key])
+        ]
+        if not leaves or len(schema.tables) <= 3:
             break
         schema = without(schema, {stream.pick(leaves)})
-    return sound(schema)
+    return schema
 
 
 def without(schema: Schema, gone: set[str]) -> Schema:
-    """The schema without some tables, and without those that this leaves alone in the world."""
-    kept = [t for t in schema.tables if t.key not in gone]
+    """The schema without some tables, the optional references to them, and those that this leaves alone in the world."""
+    places = {t.key: t.key for t in schema.tables if t.key not in gone}
+    kept = [_rehost(t, places) for t in schema.tables if t.key in places]
     tied = {t.key for t in kept if t.foreign_keys} | {f.table for t in kept for f in t.foreign_keys}
     return replace(schema, tables=tuple(t for t in kept if t.key in tied))
 
@@ -123,7 +128,8 @@ def _graft_one(schema: Schema, source: Schema, stream: Stream, limit: int) -> Sc
             and len(brought) < limit
         ):
             brought[child.key] = child
-    moved = [_rehost(t, set(brought), hosts) for t in brought.values()]
+    places = {t: t for t in brought} | hosts
+    moved = [_rehost(t, places) for t in brought.values()]
     rules = tuple(r for r in source.rules if r.table in brought)
     return replace(schema, tables=(*schema.tables, *moved), rules=(*schema.rules, *rules))
 
@@ -136,17 +142,11 @@ def _host(schema: Schema, parent: Table, stream: Stream) -> str:
     return stream.pick(same) if same else ""
 
 
-def _rehost(table: Table, brought: set[str], hosts: dict[str, str]) -> Table:
-    """A grafted table with its foreign keys on the hosts; optional parents that stayed behind are dropped."""
-    keys, gone = [], set()
-    for key in table.foreign_keys:
-        target = key.table if key.table in brought else hosts.get(key.table, "")
-        if target:
-            keys.append(replace(key, table=target))
-        else:
-            gone.add(key.key)
-    columns = tuple(c for c in table.columns if c.key not in gone)
-    return replace(table, foreign_keys=tuple(keys), columns=columns)
+def _rehost(table: Table, places: dict[str, str]) -> Table:
+    """The table with its foreign keys on the tables that `places` gives for its parents; keys without a place are dropped."""
+    keys = tuple(replace(f, table=places[f.table]) for f in table.foreign_keys if f.table in places)
+    gone = {f.key for f in table.foreign_keys if f.table not in places}
+    return replace(table, foreign_keys=keys, columns=tuple(c for c in table.columns if c.key not in gone))
 
 
 # --- columns
@@ -157,7 +157,7 @@ def choose_columns(schema: Schema, stream: Stream) -> Schema:
     needed = needed_columns(schema)
     habits = stream.weighted(HABITS, (2, 3, 3, 2))
     tables = tuple(_choose(t, needed, stream.child(t.key), habits) for t in schema.tables)
-    return sound(replace(schema, tables=tables))
+    return replace(schema, tables=tables)
 
 
 def needed_columns(schema: Schema) -> set[tuple[str, str]]:

@@ -413,6 +413,8 @@ def _window(frames: Frames, frame: Frame, rule: Window, stream: Stream) -> Mask:
         moments, lost = frames.look(rule.table, rule.before)
         last = moments - (seconds(rule.notice) if rule.notice else 0)
         high = np.where(lost, high, np.minimum(high, last))
+    if rule.time in BIRTH_COLUMNS:
+        high = np.minimum(high, frame.now)
     moments, null = frames.look(rule.table, rule.time)
     bad = where & ~null & ((moments < low) | (moments > high))
     if bad.any() and _plain(frame, rule.time) and is_moment(frame.table[rule.time].type):
@@ -439,6 +441,7 @@ def _blank(frame: Frame, key: str, bad: Mask) -> Mask:
 def _set_moment(frame: Frame, key: str, moments: Rows) -> None:
     """Write a temporal column; a birth column moves the births with it."""
     if key in BIRTH_COLUMNS:
+        moments = np.minimum(moments, frame.now)
         frame.born = moments
     frame.cols[key] = moments
 
@@ -683,7 +686,8 @@ def _grant(frame: Frame, having: Where, rows: Rows) -> None:
         if key in frame.nulls:
             frame.nulls[key] = frame.nulls[key] & ~here
         if frame.table.lifecycle and key == frame.table.lifecycle.column and wrong.any():
-            stamp_states(frame, frame.table.lifecycle, np.maximum(frame.ends, frame.born + 3600))
+            limit = np.maximum(frame.ends, frame.born + 3600)
+            stamp_states(frame, frame.table.lifecycle, np.minimum(limit, frame.now))
 
 
 def reversed_exclusion(rule: Excl) -> Excl:

@@ -15,7 +15,7 @@ from worlddb.world.frame import Frame, Frames, Mask, Rows
 def fill(schema: Schema, rows: int, when: moments.Era, stream: Stream, pools: Pools, locale: str) -> Frames:
     """All tables of a schema, about `rows` rows in all."""
     frames = Frames(schema)
-    order, late = plan.order(schema)
+    order, late = plan.order(schema, frames.touched)
     sizes = plan.counts(schema, rows)
     for table in order:
         draws = stream.child("rows", table.key)
@@ -74,15 +74,15 @@ def _rules(frames: Frames, table: str) -> list[tuple[int, AnyRule]]:
     for number, rule in enumerate(frames.schema.rules):
         if isinstance(rule, Excl) and rule.none_of == table and rule.table != table:
             rule = cures.reversed_exclusion(rule)
-        if rule.table == table and not isinstance(rule, SumEq) and _made(frames, rule):
+        if rule.table == table and not isinstance(rule, SumEq) and _made(frames, number):
             found.append((number, rule))
     return found
 
 
-def _made(frames: Frames, rule: AnyRule) -> bool:
+def _made(frames: Frames, number: int) -> bool:
+    """True where every table and column that a rule depends on is there."""
     return all(
-        t in frames and (c in frames[t].cols or (c,) == frames[t].table.primary_key)
-        for t, c in rule.touches(frames.schema)
+        t in frames and (c in frames[t].cols or (c,) == frames[t].table.primary_key) for t, c in frames.touched[number]
     )
 
 
@@ -91,7 +91,7 @@ def _serving(frames: Frames, table: str) -> list[tuple[int, Requires]]:
     return [
         (number, rule)
         for number, rule in enumerate(frames.schema.rules)
-        if isinstance(rule, Requires) and rule.needs == table and rule.table != table and _made(frames, rule)
+        if isinstance(rule, Requires) and rule.needs == table and rule.table != table and _made(frames, number)
     ]
 
 
@@ -231,5 +231,7 @@ def _pointless(frames: Frames, frame: Frame, marks: dict[str, Mask]) -> Mask:
     pair = frame.table.polymorphic
     if pair is None:
         return np.zeros(frame.n, bool)
-    left = [0 if t not in frames else frames[t].n - int(marks[t].sum()) if t in marks else frames[t].n for t in pair.tables]
+    left = [
+        0 if t not in frames else frames[t].n - int(marks[t].sum()) if t in marks else frames[t].n for t in pair.tables
+    ]
     return np.asarray(np.array(left)[frame.cols[pair.type_column]] == 0)

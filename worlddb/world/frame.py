@@ -28,6 +28,8 @@ class Frame:
 
     def __init__(self, table: Table, n: int) -> None:
         self.table, self.n = table, n
+        self.now = 1 << 62
+        """The world clock: no row is born later."""
         self.cols: dict[str, Array] = {}
         self.nulls: dict[str, Mask] = {}
         self.born: Rows = np.zeros(n, np.int64)
@@ -69,6 +71,8 @@ class Frames:
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
+        self.touched = [rule.touches(schema) for rule in schema.rules]
+        """What each rule depends on: (table key, column key)."""
         self.made: dict[str, Frame] = {}
 
     def __getitem__(self, key: str) -> Frame:

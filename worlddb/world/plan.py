@@ -12,13 +12,13 @@ WEIGHT = {"tiny": 3, "small": 8, "medium": 20, "large": 56, "huge": 110}
 LEAST = {"tiny": 3, "small": 3, "medium": 4, "large": 5, "huge": 6}
 
 
-def order(schema: Schema) -> tuple[list[Table], set[tuple[str, str]]]:
+def order(schema: Schema, touched: list[set[tuple[str, str]]]) -> tuple[list[Table], set[tuple[str, str]]]:
     """Tables with parents first, and the (table, role) of nullable references that close a circle and wait.
 
-    Where there is a choice, a table that a rule of another one looks at (the lines before the payments that may not exceed
-    their sum) comes first.
+    `touched` holds what each rule depends on, in the order of the schema's rules.  Where there is a choice, a table that
+    a rule of another one looks at (the lines before the payments that may not exceed their sum) comes first.
     """
-    wishes = _wishes(schema)
+    wishes = _wishes(schema, touched)
     left = {t.key: t for t in schema.tables}
     done: list[Table] = []
     late: set[tuple[str, str]] = set()
@@ -44,20 +44,20 @@ def _break(left: dict[str, Table]) -> set[tuple[str, str]]:
     return {(table.key, f.key) for f in optional or open_keys[table.key]}
 
 
-def _wishes(schema: Schema) -> dict[str, set[str]]:
+def _wishes(schema: Schema, touched: list[set[tuple[str, str]]]) -> dict[str, set[str]]:
     """Table -> the tables that its rules look at beside its ancestors."""
     wishes: dict[str, set[str]] = {}
     for table in schema.tables:
         if table.polymorphic:
             wishes[table.key] = set(table.polymorphic.tables)
     totals = {(r.table, r.column): r.of for r in schema.rules if isinstance(r, SumEq)}
-    for rule in schema.rules:
+    for rule, columns in zip(schema.rules, touched, strict=True):
         looked: Any = getattr(rule, "needs", "") or getattr(rule, "none_of", "")
         if looked and looked != rule.table:
             wishes.setdefault(rule.table, set()).add(looked)
-        for touched in rule.touches(schema):
-            source = totals.get(touched)
-            if source and source != rule.table and touched[0] != rule.table:
+        for column in columns:
+            source = totals.get(column)
+            if source and source != rule.table and column[0] != rule.table:
                 wishes.setdefault(rule.table, set()).add(source)
     return wishes
 

@@ -31,7 +31,11 @@ def _reviews(stream: Stream, n: int, pools: Pools, locale: str, keys: Collection
 
 GROUPS: tuple[tuple[Callable[..., dict[str, Array]], tuple[str, ...], tuple[str, ...]], ...] = (
     (companies, ("company_name", "domain_name", "url", "company_email", "tax_id", *PLACE), ("org",)),
-    (people, ("first_name", "last_name", "full_name", "gender", "username", "email", "company_email"), ("party", "staff")),
+    (
+        people,
+        ("first_name", "last_name", "full_name", "gender", "username", "email", "company_email"),
+        ("party", "staff"),
+    ),
     (places, PLACE, ("party", "staff", "place")),
     (_reviews, ("star_rating", "review_text"), ("review",)),
 )
