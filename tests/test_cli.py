@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 import worlddb
 from worlddb.cli import cli
-from worlddb.spawn import spawn
+from worlddb.spawner import spawn
 from worlddb.store import open_store, shard_path
 
 N = 34

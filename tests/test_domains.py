@@ -104,7 +104,11 @@ BROKEN = [
     ("is: party", "is: partie", r"entities\.guest\.is.*'partie'.*did you mean 'party'"),
     ("stars: {type: star_rating", "stars: {type: star_ratting", r"entities\.property\.columns\.stars.*did you mean"),
     ("stars: {type: star_rating", "stars: {tipe: star_rating", r"entities\.property\.columns\.stars.*'tipe'"),
-    ("parents: [property]", "parents: [propertie]", r"entities\.room_type\.parents.*'propertie'.*did you mean 'property'"),
+    (
+        "parents: [property]",
+        "parents: [propertie]",
+        r"entities\.room_type\.parents.*'propertie'.*did you mean 'property'",
+    ),
     ("kind: no_overlap", "kind: no_overlaps", r"rules\.0.*'no_overlaps'"),
     ("id: hotel", "id: motel", r"id: 'motel' differs from the file's name"),
     ("tentative > confirmed", "tentative >> confirmed", r"entities\.reservation\.states.*is no chain of states"),

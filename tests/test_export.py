@@ -17,7 +17,7 @@ from worlddb.describe import KINDS, describe
 from worlddb.errors import QueryError, StoreError
 from worlddb.export.parquet import TABLES, export, world_rows
 from worlddb.export.query import find_export, one_line, query
-from worlddb.spawn import spawn
+from worlddb.spawner import spawn
 from worlddb.store import open_store, read_domains, shard_path
 
 N = 36

@@ -19,7 +19,7 @@ import worlddb
 from worlddb.catalog import catalog_path
 from worlddb.errors import BadRequest, StoreError, UnknownName, WorlddbError
 from worlddb.parallel import each, worker_count
-from worlddb.spawn import Request, plan, spawn, suites
+from worlddb.spawner import Request, plan, spawn, suites
 from worlddb.store import open_store, shard_path
 
 N = 130
@@ -217,7 +217,7 @@ def test_a_store_that_is_there(reference, reference_content):
 
 def test_a_store_of_another_generator(reference, tmp_path, monkeypatch):
     home = Path(shutil.copytree(reference, tmp_path / "copy"))
-    monkeypatch.setattr("worlddb.spawn.GENERATOR", "next")
+    monkeypatch.setattr("worlddb.spawner.GENERATOR", "next")
     with pytest.raises(StoreError, match=r"generator is .* there, next here\); complete it with the worlddb and pools"):
         spawn(home, resume=True)
 

@@ -14,7 +14,7 @@ import pytest
 from worlddb.catalog import RECORDS, catalog_path, digests, worlds
 from worlddb.describe import KINDS, describe, samples
 from worlddb.errors import StoreError, UnknownName
-from worlddb.spawn import spawn
+from worlddb.spawner import spawn
 from worlddb.store import FORMAT, Store, find_world, open_store, read_domains, shard_path
 from worlddb.world.generate import generate
 
@@ -80,7 +80,7 @@ def test_a_store_pickles(home):
 
 def test_a_store_stands_alone(home, monkeypatch):
     """A later worlddb may ship other dictionaries; the store has its own."""
-    monkeypatch.setattr("worlddb.spawn.shipped_dictionaries", lambda: pytest.fail("the store looked outside itself"))
+    monkeypatch.setattr("worlddb.spawner.shipped_dictionaries", lambda: pytest.fail("the store looked outside itself"))
     assert open_store(home)[0].image
 
 

@@ -26,7 +26,7 @@ from worlddb.version import __version__
 if TYPE_CHECKING:
     from worlddb.errors import WorlddbError
     from worlddb.schema.model import Schema
-    from worlddb.spawn import spawn
+    from worlddb.spawner import spawn
     from worlddb.store import Store, open_store
     from worlddb.world.generate import generate
     from worlddb.world.model import Recipe, World
@@ -39,7 +39,7 @@ _HOMES = {
     "WorlddbError": "worlddb.errors",
     "generate": "worlddb.world.generate",
     "open_store": "worlddb.store",
-    "spawn": "worlddb.spawn",
+    "spawn": "worlddb.spawner",
 }
 
 __all__ = [
@@ -58,8 +58,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'worlddb' has no attribute '{name}'")
-    home = import_module(_HOMES[name])
-    value = home if home.__name__ == f"{__name__}.{name}" else getattr(home, name)  # worlddb.spawn can be called itself
+    value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 

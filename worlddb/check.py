@@ -9,7 +9,7 @@ import msgspec
 
 from worlddb.errors import StoreError
 from worlddb.parallel import each, worker_count
-from worlddb.spawn import Progress
+from worlddb.spawner import Progress
 from worlddb.store import Entry, StoreRecipe, open_store, read_codecs, read_shard, shard_path
 from worlddb.world.model import World
 

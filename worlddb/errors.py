@@ -19,7 +19,8 @@ class UnknownName(WorlddbError):
     """A profile, suite, world, domain, type or locale that does not exist.  The message suggests the nearest one."""
 
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
-        choices = sorted(known)
+        self._arguments = (what, name, tuple(known))
+        choices = sorted(self._arguments[2])
         near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
         if near:
             hint = f"did you mean '{near[0]}'?"
@@ -28,6 +29,10 @@ class UnknownName(WorlddbError):
         else:
             hint = f"there are {len(choices)}, from '{choices[0]}' to '{choices[-1]}'" if choices else "there are none"
         super().__init__(f"no {what} named '{name}'; {hint}")
+
+    def __reduce__(self) -> tuple[type[UnknownName], tuple[str, str, tuple[str, ...]]]:
+        """Pickled by its arguments: it may come from a worker process."""
+        return (UnknownName, self._arguments)
 
 
 class BrokenFile(WorlddbError):

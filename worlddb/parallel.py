@@ -17,7 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from typing import TypeVar
 
-from worlddb.errors import BadRequest, UnknownName, WorlddbError
+from worlddb.errors import BadRequest, WorlddbError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -56,7 +56,7 @@ def each(work: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> It
         under_way: deque[Future[Result]] = deque()
         try:
             for job in jobs:
-                under_way.append(pool.submit(_work, work, job))
+                under_way.append(pool.submit(work, job))
                 if len(under_way) >= BACKLOG * workers:
                     yield under_way.popleft().result()
             while under_way:
@@ -66,13 +66,6 @@ def each(work: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> It
             raise WorlddbError(f"a worker process died ({reasons}); mend that or use fewer workers") from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _work(work: Callable[[Job], Result], job: Job) -> Result:
-    try:
-        return work(job)
-    except UnknownName as error:  # takes three arguments, and so would not survive pickling
-        raise WorlddbError(str(error)) from None
 
 
 def _start_worker() -> None:

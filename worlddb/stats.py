@@ -11,7 +11,7 @@ from worlddb.errors import StoreError
 from worlddb.parallel import each, worker_count
 from worlddb.schema.metrics import Measure, Report, measure, summarise
 from worlddb.schema.reflect import open_readonly, reflect
-from worlddb.spawn import Progress
+from worlddb.spawner import Progress
 from worlddb.store import Store, StoreRecipe, open_store, read_codecs, read_shard, shard_path
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from worlddb.spawn import Progress
+    from worlddb.spawner import Progress
     from worlddb.store import Store
 
 DEFAULT_STORE = Path("data/out")

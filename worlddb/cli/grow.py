@@ -18,7 +18,7 @@ def _complete_profile(ctx: click.Context, param: click.Parameter, incomplete: st
 
 
 def _complete_suite(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from worlddb.spawn import suites
+    from worlddb.spawner import suites
 
     return [CompletionItem(n, help=s.summary) for n, s in suites().items() if n.startswith(incomplete)]
 
@@ -58,7 +58,7 @@ def spawn(
       worlddb spawn --suite eval --out data/eval
       worlddb spawn --resume
     """
-    from worlddb.spawn import spawn as spawn_store
+    from worlddb.spawner import spawn as spawn_store
 
     began = time.monotonic()
     try:

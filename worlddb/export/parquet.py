@@ -20,7 +20,7 @@ from worlddb.describe import KINDS, describe
 from worlddb.errors import StoreError
 from worlddb.parallel import each, worker_count
 from worlddb.schema.rules import quote
-from worlddb.spawn import Progress
+from worlddb.spawner import Progress
 from worlddb.store import Store, StoreRecipe, open_store, read_codecs, read_domains, read_shard, shard_path, unwritable
 from worlddb.world.model import World
 

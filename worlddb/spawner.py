@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -347,12 +345,3 @@ def _sound_shards(home: Path, recipe: StoreRecipe) -> list[int]:
                 raise damaged(path, f"{there} worlds instead of {wanted}")
             found.append(number)
     return found
-
-
-class _Callable(ModuleType):
-    """Lets `worlddb.spawn(...)` work: once this module is imported, it is what `worlddb.spawn` names."""
-
-    __call__ = staticmethod(spawn)
-
-
-sys.modules[__name__].__class__ = _Callable

@@ -1,0 +1,100 @@
+"""Documents are true: every command and every block of Python in them runs, every file that they name is there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from worlddb.cli import cli
+from worlddb.world.generate import generate
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.S)
+
+
+def commands() -> list[str]:
+    lines = [line.split("   #")[0].strip() for block in blocks("sh") for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that looks like a fresh checkout to relative paths."""
+    home = tmp_path_factory.mktemp("readme")
+    (home / "data").mkdir()
+    (home / "data" / "sample").symlink_to(ROOT / "data" / "sample")
+    return home
+
+
+def test_the_commands_of_the_readme_run(place: Path) -> None:
+    ours = [c for c in commands() if c.startswith("worlddb ")]
+    assert len(ours) >= 12
+    for command in ours:
+        words = shlex.split(command.replace("--n 1000", "--n 24"))
+        done = subprocess.run(
+            [sys.executable, "-m", "worlddb.cli", *words[1:]], cwd=place, capture_output=True, text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        assert done.stdout.strip(), command
+
+
+def test_the_other_commands_are_make_targets() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    others = [c.split() for c in commands() if not c.startswith("worlddb ")]
+    assert [w[:2] for w in others] == [["make", "worlds"], ["make", "test"]]
+    for name in re.findall(r"`make (\w+)`", "".join(d.read_text() for d in DOCUMENTS)):
+        assert re.search(rf"^{name}:", makefile, flags=re.M), name
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_the_python_of_the_readme_runs(code: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
+def test_what_documents_name_is_there(path: Path) -> None:
+    text = path.read_text()
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        if not target.startswith("http"):
+            assert (path.parent / target).exists(), target
+    for name in re.findall(r"`((?:worlddb|schemas|seeds|docs|tests|data/sample)/[\w./-]*)`", text):
+        assert (ROOT / name).exists(), name
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    for name, command in cli.commands.items():
+        shown = CliRunner().invoke(cli, [name, "--help"])
+        assert shown.exit_code == 0
+        assert "Example" in shown.output or hasattr(command, "commands"), name
+        assert f"worlddb {name}" in README or f"`{name}`" in README, f"the README does not mention {name}"
+
+
+def test_the_sample_is_what_the_generator_gives() -> None:
+    from tests.sample import PROFILE, SAMPLE, SEED, WORLDS
+    from worlddb.export.query import query
+
+    found = query(SAMPLE, "SELECT seed, digest FROM worlds ORDER BY seed").rows
+    assert [tuple(r) for r in found] == [(s, generate(s, PROFILE).digest) for s in range(SEED, SEED + WORLDS)], (
+        "run `make sample`"
+    )
