@@ -26,14 +26,14 @@ _STATES = {
     "case": ("open > in_progress > resolved > closed", "resolved > open"),
     "payment": ("pending > settled", "pending > failed"),
     "document": ("draft > in_review > published > archived", "in_review > draft"),
-    "subscription": ("active > paused", "paused > active", "active > ended"),
+    "subscription": ("trial > active", "active > paused", "paused > active", "active > ended"),
     "policy": ("draft > active > ended", "active > terminated"),
     "offer": ("open > accepted", "open > declined", "open > expired"),
-    "account": ("active > frozen", "frozen > active", "active > closed"),
-    "resource": ("available > in_use", "in_use > available", "available > retired"),
-    "catalog_item": ("draft > listed > withdrawn", "withdrawn > listed"),
-    "message": ("visible > hidden", "hidden > visible"),
-    "party": ("invited > active > inactive", "inactive > active"),
+    "account": ("opened > active", "active > frozen", "frozen > active", "active > closed"),
+    "resource": ("ordered > available", "available > in_use", "in_use > available", "available > retired"),
+    "catalog_item": ("draft > listed", "listed > withdrawn", "withdrawn > listed"),
+    "message": ("posted > visible", "visible > hidden", "hidden > visible"),
+    "party": ("invited > active", "active > inactive", "inactive > active"),
 }
 """A usual state machine for tables of some archetypes, in worlds whose domain brings too few."""
 _NOTES = {
@@ -245,7 +245,7 @@ def unique_pairs(schema: Schema, stream: Stream, needed: Needed) -> Schema:
             and len(parents) >= 2
         ):
             return replace(table, uniques=(tuple(parents[:2]),)) if draws.chance(0.3) else table
-        if "position" in table and parents and draws.chance(0.5):
+        if "position" in table and "position" not in table.parents and parents and draws.chance(0.5):
             # places are counted within the parent: no bound of the archetype holds for them
             counted = replace(
                 table["position"], type="position_index", low=None, high=None, nullable=False, null_share=0

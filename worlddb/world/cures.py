@@ -38,8 +38,8 @@ from worlddb.schema.rules import (
 )  # fmt: skip
 from worlddb.semantics.types import semantic_type
 from worlddb.world.frame import Array, Frame, Frames, Mask, Rows, is_moment
+from worlddb.world.links import rank
 from worlddb.world.moments import BIRTH_COLUMNS, stamp_states
-from worlddb.world.values import rank
 
 DAY = 86400
 FAR = 1 << 60
@@ -184,6 +184,13 @@ def _differ(frames: Frames, frame: Frame, ours: str, theirs: str) -> Mask:
     return ~lost & ~null & (a != b)
 
 
+def _move_elsewhere(frames: Frames, frame: Frame, per: tuple[str, ...], bad: Mask, stream: Stream) -> None:
+    """Give bad rows another parent of those that the rule groups by: there may be room."""
+    roles = [p for p in per if p in frame.table.parents and p not in frame.table.primary_key]
+    if roles:
+        _redraw(frames, frame, roles[-1], bad, lambda t: np.ones(frames[t].n, bool), stream.child("elsewhere"))
+
+
 def _loosen(frame: Frame, role: str, bad: Mask) -> Mask:
     """Empty an optional reference in bad rows; what could not be emptied stays bad."""
     key = frame.table.parents.get(role)
@@ -209,9 +216,11 @@ def _cap(frames: Frames, frame: Frame, rule: Cap, stream: Stream) -> Mask:
     if rule.per:
         paths = (*rule.per, rule.each_day) if rule.each_day else rule.per
         amount = frames.look(rule.table, rule.column)[0] if rule.column else np.ones(frame.n, np.int64)
-        return _demote(
-            frame, rule.where, _excess(frames, frame, paths, amount, _limit(frames, rule), where, rule.each_day)
-        )
+        bad = _excess(frames, frame, paths, amount, _limit(frames, rule), where, rule.each_day)
+        if bad.any():
+            _move_elsewhere(frames, frame, rule.per, bad, stream)
+            bad = _excess(frames, frame, paths, amount, _limit(frames, rule), where, rule.each_day)
+        return _demote(frame, rule.where, bad)
     bound = _limit(frames, rule)
     values, lost = frames.look(rule.table, rule.column)
     bad = where & ~lost & (values > bound)
@@ -257,8 +266,8 @@ def _sum_le(frames: Frames, frame: Frame, rule: SumLe | QtyLe, stream: Stream) -
     amount = np.where(null, 0, amount)
     if _plain(frame, rule.column):
         codes, lost = _group(frames, rule.table, rule.per)
-        order = rank(codes)
-        fair = np.maximum(bound // (1 << np.minimum(order + 1, 20)), 1)
+        members = np.bincount(codes, weights=where & ~lost, minlength=1).astype(np.int64)
+        fair = np.maximum(bound // np.maximum(members[codes], 1), 1)
         trimmed = np.where(
             where & ~lost & (amount > fair) & (bound < FAR), np.maximum(fair, frame.table[rule.column].low or 1), amount
         )
@@ -353,6 +362,9 @@ def _excl(frames: Frames, frame: Frame, rule: Excl, stream: Stream) -> Mask:
     if rule.none_of not in frames or not all(frames.ready(rule.none_of, p) for p in (*rule.match, *rule.having)):
         return _none(frame)
     bad = frames.holds(rule.table, rule.where) & (_matches(frames, rule, rule.none_of) > 0)
+    if rule.none_of == rule.table and all(theirs == ours for theirs, ours in rule.match.items()):
+        groups = _group(frames, rule.table, tuple(rule.match))[0]
+        bad &= rank(np.where(bad, groups, -1)) > 0  # the first of a clash may stay
     return _demote(frame, rule.where, bad)
 
 
@@ -476,10 +488,16 @@ def _temporal(frames: Frames, table: str, path: str) -> str:
 
 
 def _unique_active(frames: Frames, frame: Frame, rule: UniqueActive, stream: Stream) -> Mask:
-    codes, lost = _group(frames, rule.table, rule.per)
-    counted = frames.holds(rule.table, rule.where) & ~lost
-    bad = counted & (_running(codes, counted.astype(np.int64)) > 1)
-    return _demote(frame, rule.where, bad)
+    def broken() -> Mask:
+        codes, lost = _group(frames, rule.table, rule.per)
+        counted = frames.holds(rule.table, rule.where) & ~lost
+        return counted & (_running(codes, counted.astype(np.int64)) > 1)
+
+    bad = broken()
+    if bad.any():
+        _move_elsewhere(frames, frame, rule.per, bad, stream)
+        bad = _demote(frame, rule.where, broken())
+    return bad
 
 
 def _state_req(frames: Frames, frame: Frame, rule: StateReq, stream: Stream) -> Mask:

@@ -12,6 +12,10 @@ from worlddb.world import cures, links, moments, plan, values
 from worlddb.world.frame import Frame, Frames, Mask, Rows
 
 
+PASSES = 4
+"""How often the cures go over a table: one may undo another's work, and chance decides anew each time."""
+
+
 def fill(schema: Schema, rows: int, when: moments.Era, stream: Stream, pools: Pools, locale: str) -> Frames:
     """All tables of a schema, about `rows` rows in all."""
     frames = Frames(schema)
@@ -21,9 +25,9 @@ def fill(schema: Schema, rows: int, when: moments.Era, stream: Stream, pools: Po
         draws = stream.child("rows", table.key)
         frame = Frame(table, sizes[table.key])
         _draw(frames, frame, late, when, draws, pools, locale)
-        frames.made[table.key] = frame
         _obey(frames, table, draws.child("rules"))
         total(frames, table.key)
+        _obey_totals(frames, table.key, draws.child("totals"))
     links.close(frames, late, stream.child("late"))
     settle(frames)
     return frames
@@ -41,6 +45,7 @@ def _draw(
     """Draw the rows of one table: references, births, intervals, states, values."""
     links.link(frames, frame, late, stream.child("links"), pools)
     moments.births(frames, frame, when, stream.child("births"), pools)
+    frames.made[frame.table.key] = frame  # from here on, paths of this table can be looked at
     links.trees(frame, late, stream.child("trees"))
     moments.intervals(frames.schema, frame, when, stream.child("intervals"), pools)
     moments.live(frame, when, stream.child("states"))
@@ -56,16 +61,40 @@ def _obey(frames: Frames, table: Table, stream: Stream) -> None:
     frame = frames[table.key]
     for number, need in _serving(frames, table.key):
         cures.supply(frames, need, stream.child("supply", str(number)))
-    mine = sorted(_rules(frames, table.key), key=lambda pair: cures.ORDER.index(type(pair[1])))
-    for attempt in ("first", "second"):
+    mine = sorted(
+        (p for p in _rules(frames, table.key) if not _awaits(frames, *p)),
+        key=lambda pair: cures.ORDER.index(type(pair[1])),
+    )
+    for attempt in range(PASSES):
+        wrong = 0
         for number, rule in mine:
-            bad = cures.cure(frames, rule, stream.child(attempt, str(number)))
-            if attempt == "second":
+            bad = cures.cure(frames, rule, stream.child(str(attempt), str(number)))
+            wrong += int(bad.sum())
+            if attempt == PASSES - 1:
                 frame.drop(bad)
         for column in table.columns:
             if column.formula:
                 values.compute(frame, column)
+        if not wrong and attempt:
+            break
     dedupe(frame)
+
+
+def _awaits(frames: Frames, number: int, rule: AnyRule) -> bool:
+    """True where a rule looks at a total that is still to be computed."""
+    return any(
+        isinstance(r, SumEq) and (r.table, r.column) in frames.touched[number] and r.of not in frames
+        for r in frames.schema.rules
+    )
+
+
+def _obey_totals(frames: Frames, table: str, stream: Stream) -> None:
+    """Cure the rules that waited for totals which rows of `table` decide; what is left is taken out in the end."""
+    decided = {(r.table, r.column) for r in frames.schema.rules if isinstance(r, SumEq) and r.of == table}
+    for number, rule in enumerate(frames.schema.rules):
+        waited = decided & frames.touched[number] and rule.table != table and not isinstance(rule, SumEq)
+        if waited and _made(frames, number) and not _awaits(frames, number, rule):
+            cures.cure(frames, rule, stream.child(str(number)))
 
 
 def _rules(frames: Frames, table: str) -> list[tuple[int, AnyRule]]:
@@ -99,7 +128,7 @@ def dedupe(frame: Frame) -> None:
     """Drop rows that repeat a key or a unique combination; a NULL never repeats."""
     table = frame.table
     keys = [table.primary_key] if table.key_style == "composite" else []
-    keys += [*table.uniques, *(f.columns for f in table.foreign_keys if f.unique)]
+    keys += [*table.uniques, *((c.key,) for c in table.columns if c.unique and c.key in frame.cols)]
     for key in keys:
         codes, lost = np.zeros(frame.n, np.int64), np.zeros(frame.n, bool)
         for column in key:
@@ -109,7 +138,7 @@ def dedupe(frame: Frame) -> None:
                 return_inverse=True,
             )[1]
             codes = codes * (1 << 31) + part
-        frame.drop(~lost & (values.rank(np.unique(codes, return_inverse=True)[1]) > 0))
+        frame.drop(~lost & (links.rank(np.unique(codes, return_inverse=True)[1]) > 0))
 
 
 # --- totals

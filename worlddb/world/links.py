@@ -6,8 +6,9 @@ import numpy as np
 
 from worlddb.rng import Stream
 from worlddb.schema.model import ForeignKey
+from worlddb.schema.rules import StateReq
 from worlddb.semantics.pools import Pools
-from worlddb.world.frame import Frame, Frames, Rows
+from worlddb.world.frame import Frame, Frames, Mask, Rows
 
 SPREAD = {"even": "lognormal_0.3", "mild": "lognormal_1.3", "strong": "lognormal_1.3", "heavy": "lognormal_1.3"}
 """Skew of a foreign key -> the quantile table of its parents' weights."""
@@ -21,20 +22,63 @@ def link(frames: Frames, frame: Frame, late: set[tuple[str, str]], stream: Strea
         if key.table == frame.table.key or (frame.table.key, key.key) in late:
             frame.cols[key.key] = np.full(frame.n, -1, np.int64)
         else:
-            frame.cols[key.key] = draw_parents(frame, key, frames[key.table].n, stream.child(key.key), pools)
+            eligible = _eligible(frames, frame, key) if key.unique else None
+            frame.cols[key.key] = draw_parents(frame, key, frames[key.table].n, stream.child(key.key), pools, eligible)
     lost = np.zeros(frame.n, bool)
     for key in frame.table.foreign_keys:
         if not key.nullable and key.table != frame.table.key and (frame.table.key, key.key) not in late:
             lost |= frame.cols[key.key] < 0
     frame.drop(lost)
+    _part(frames, frame, stream.child("pairs"))
 
 
-def draw_parents(frame: Frame, key: ForeignKey, parents: int, stream: Stream, pools: Pools) -> Rows:
-    """One parent row per row; -1 where NULL, or where a 1:1 relation has used up its parents."""
+def _eligible(frames: Frames, frame: Frame, key: ForeignKey) -> Mask:
+    """The parents of a 1:1 relation that the rules about their state admit: they go first."""
+    fit = np.ones(frames[key.table].n, bool)
+    for rule in frames.schema.rules:
+        if isinstance(rule, StateReq) and rule.table == frame.table.key and rule.of == key.key:
+            fit &= frames.holds(key.table, {rule.column: rule.among})
+    return fit
+
+
+def _part(frames: Frames, frame: Frame, stream: Stream) -> None:
+    """Draw the last parent of repeated combinations anew, where a combination may stand but once."""
+    table = frame.table
+    for key in ((table.primary_key,) if len(table.primary_key) > 1 else ()) + table.uniques:
+        if not all(k in table.parents for k in key) or table.parents[key[-1]].table not in frames:
+            continue
+        for attempt in range(4):
+            codes = np.zeros(frame.n, np.int64)
+            for role in key:
+                codes = codes * (1 << 24) + frame.cols[role]
+            again = rank(codes) > 0
+            if not again.any():
+                break
+            others = stream.child(*key, str(attempt)).integers(frame.n, frames[table.parents[key[-1]].table].n)
+            frame.cols[key[-1]] = np.where(again, others, frame.cols[key[-1]])
+
+
+def rank(groups: Rows) -> Rows:
+    """0, 1, 2 … within each group of equal numbers, in row order."""
+    order = np.argsort(groups, kind="stable")
+    ordered = groups[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(groups) else order
+    counts = np.diff(np.concatenate([starts, [len(groups)]]))
+    out = np.empty(len(groups), np.int64)
+    out[order] = np.arange(len(groups)) - np.repeat(starts, counts)
+    return out
+
+
+def draw_parents(
+    frame: Frame, key: ForeignKey, parents: int, stream: Stream, pools: Pools, eligible: Mask | None = None
+) -> Rows:
+    """One parent row per row; -1 where NULL, or where a 1:1 relation has used up its parents (`eligible` ones go first)."""
     if parents == 0:
         return np.full(frame.n, -1, np.int64)
     if key.unique:
-        chosen = stream.order(parents)[: frame.n]
+        shuffled = stream.order(parents)
+        chosen = shuffled if eligible is None else shuffled[np.argsort(~eligible[shuffled], kind="stable")]
+        chosen = chosen[: frame.n]
         rows = np.concatenate([chosen, np.full(max(0, frame.n - len(chosen)), -1)])
     else:
         rows = uneven(frame.n, weights(parents, key.skew, stream, pools), stream)

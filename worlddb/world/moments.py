@@ -20,6 +20,11 @@ from worlddb.world.frame import Frame, Frames, Mask, Rows
 DAY = 86400
 BIRTH_COLUMNS = ("created_at", "recorded_at")
 """Keys of the columns that hold a row's birth."""
+AHEAD = {
+    "due_date": 45, "deadline": 45, "scheduled_at": 30, "delivery_date": 20, "effective_date": 40, "release_date": 200,
+    "expiry_date": 540, "renewal_date": 540, "end_date": 540, "end_at": 540,
+}  # fmt: skip
+"""Types of moments that lie after a row's birth, with the days within which they do."""
 PAIRS = {
     "start_at": "end_at",
     "start_date": "end_date",
@@ -197,16 +202,16 @@ def intervals(schema: Schema, frame: Frame, when: Era, stream: Stream, pools: Po
         length = _lengths(frame.table, frame.n, whole_days, draws)
         start = frame.born + _leads(frame.n, whole_days, draws)
         if not whole_days:  # things are booked for hours that people keep
-            clock = pools.quantiles("clock_leisure")
+            clock = pools.quantiles(draws.pick(("clock_business", "clock_business", "clock_leisure")))
             start = start // DAY * DAY + clock[draws.integers(frame.n, len(clock))]
             start = np.where(start <= frame.born, start + DAY, start)
         grid = DAY if whole_days else 900
         start = -(-start // grid) * grid
         open_end = draws.chances(frame.n, partner.null_share / 100)
-        start, lost = _apart(schema, frame, column, partner, start, np.where(open_end, 100 * 365 * DAY, length), when)
+        start, lost, last = _apart(schema, frame, column, partner, start, length, when)
         frame.cols[column.key], frame.cols[partner.key] = start, start + length
         if partner.nullable:
-            frame.nulls[partner.key] = open_end
+            frame.nulls[partner.key] = open_end & last  # only the last of a series has no end yet
         frame.drop(lost)
 
 
@@ -232,8 +237,8 @@ def _leads(n: int, whole_days: bool, stream: Stream) -> Rows:
 
 def _apart(
     schema: Schema, frame: Frame, start: Column, end: Column, begun: Rows, length: Rows, when: Era
-) -> tuple[Rows, Mask]:
-    """Starts moved so that nothing overlaps which may not, and the rows for which there was no room."""
+) -> tuple[Rows, Mask, Mask]:
+    """Starts moved so that nothing overlaps which may not; the rows without room; the rows that are the last of theirs."""
     rules = [
         r for r in schema.rules
         if isinstance(r, NoOverlap) and r.table == frame.table.key and (r.start, r.end) == (start.key, end.key)
@@ -242,7 +247,8 @@ def _apart(
     usable = [[g for g in group if g is not None] for group in groups if all(g is not None for g in group)]
     lost = np.zeros(frame.n, bool)
     if not usable:
-        return begun, lost
+        return begun, lost, ~lost
+    latest: dict[tuple[int, ...], int] = {}
     busy: dict[tuple[int, ...], int] = {}
     horizon = when.now + 120 * DAY
     moved, lengths = begun.tolist(), length.tolist()
@@ -255,8 +261,9 @@ def _apart(
             continue
         moved[row] = free
         for k in mine:
-            busy[k] = free + lengths[row]
-    return np.array(moved, np.int64), lost
+            busy[k], latest[k] = free + lengths[row], row
+    last = [all(latest.get((i, *k[row]), row) == row for i, k in enumerate(keys)) for row in range(frame.n)]
+    return np.array(moved, np.int64), lost, np.array(last, bool)
 
 
 # --- other moments
@@ -273,9 +280,9 @@ def draw_moments(frame: Frame, column: Column, when: Era, stream: Stream) -> Row
         return np.where(stream.chances(n, 0.5), last, later)
     if is_a(kind, "birth_date"):
         return when.now - ((18 + 60 * units) * 365 * DAY).astype(np.int64)
-    if is_a(kind, "due_date") or is_a(kind, "expiry_date") or is_a(kind, "end_date") or is_a(kind, "end_at"):
-        reach = 45 if is_a(kind, "due_date") else 540
-        return born + DAY + (reach * DAY * units * units).astype(np.int64)
+    for ahead, days in AHEAD.items():
+        if is_a(kind, ahead):
+            return born + DAY + (days * DAY * units * units).astype(np.int64)
     if semantic_type(kind).temporal == "date" and not is_a(kind, "start_date"):
         return born - (400 * DAY * units).astype(np.int64)
     last = np.maximum(frame.ends, born)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from worlddb.errors import BadRequest
 from worlddb.rng import Stream
 from worlddb.schema.model import Column, Schema, Table
 from worlddb.schema.rules import SumEq
@@ -17,6 +18,7 @@ from worlddb.semantics.texts import enumerated
 from worlddb.semantics.types import is_a, semantic_type
 from worlddb.world.formula import evaluate, operands
 from worlddb.world.frame import Array, Frame, Frames, is_moment
+from worlddb.world.links import rank
 from worlddb.world.moments import BIRTH_COLUMNS, Era, draw_moments
 
 PLACE = (
@@ -104,7 +106,10 @@ def plain(column: Column, n: int, stream: Stream, pools: Pools, locale: str) -> 
     if column.values:
         return enumerated(stream, n, np.arange(len(column.values)), pools)
     if column.unique:
-        return distinct(column.type, stream, n, pools, locale)
+        try:
+            return distinct(column.type, stream, n, pools, locale)
+        except BadRequest:  # there are not that many; `dedupe` drops the rows that repeat one
+            pass
     counts = semantic_type(column.type).sql == "INTEGER" and not is_a(column.type, "money")
     if counts and column.low is not None and column.high is not None and column.high - column.low < 20:
         # of a few possible numbers one is usual: two guests, one piece
@@ -135,19 +140,6 @@ def position(frame: Frame) -> Array:
     """1, 2, 3 … within the first parent, in order of birth."""
     parents = [f.key for f in frame.table.foreign_keys if not f.nullable and f.table != frame.table.key]
     return rank(frame.cols[parents[0]]) + 1 if parents else np.arange(1, frame.n + 1)
-
-
-def rank(groups: Array) -> Array:
-    """0, 1, 2 … within each group of equal numbers, in row order."""
-    order = np.argsort(groups, kind="stable")
-    ordered = groups[order]
-    starts = (
-        np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(groups) else np.zeros(0, np.int64)
-    )
-    counts = np.diff(np.concatenate([starts, [len(groups)]]))
-    out = np.empty(len(groups), np.int64)
-    out[order] = np.arange(len(groups)) - np.repeat(starts, counts)
-    return out
 
 
 def titles(table: Table, n: int, unique: bool, stream: Stream) -> Array:
