@@ -25,7 +25,7 @@ def blocks(language: str) -> list[str]:
 
 
 def commands() -> list[str]:
-    lines = [line.split("   #")[0].strip() for block in blocks("sh") for line in block.splitlines()]
+    lines = [re.split(r"\s{2,}#", line)[0].strip() for block in blocks("sh") for line in block.splitlines()]
     return [line for line in lines if line]
 
 

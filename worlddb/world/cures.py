@@ -118,23 +118,31 @@ def _redraw(frames: Frames, frame: Frame, path: str, bad: Mask, good: Callable[[
     key = frame.table.parents[role]
     if key.table not in frames or key.table == frame.table.key:
         return
-    fit = np.flatnonzero(good(key.table))
-    fits = fit[frames[key.table].born[fit] <= 1 << 62]
-    if len(fits):
-        frame.cols[role] = np.where(bad, fits[stream.integers(frame.n, len(fits))], frame.cols[role])
+    fit = good(key.table)
+    fits = np.flatnonzero(fit)
+    if not len(fits):
+        return
+    frame.cols[role] = np.where(bad, fits[stream.integers(frame.n, len(fits))], frame.cols[role])
+    for rule in frames.schema.rules:  # of those that fit, take one that a same_parent rule admits as well
+        if isinstance(rule, SameParent) and rule.table == frame.table.key:
+            for moved, kept in (rule.paths, rule.paths[::-1]):
+                first, _, rest = moved.partition(".")
+                if first == role and rest and kept.partition(".")[0] != role and frames.ready(rule.table, kept):
+                    target, lost = frames.look(rule.table, kept)
+                    _match(frames, frame, role, rest, target, lost, bad, stream, fit)
 
 
 def _match(
-    frames: Frames, frame: Frame, role: str, rest: str, target: Array, lost: Mask, bad: Mask, stream: Stream
+    frames: Frames, frame: Frame, role: str, rest: str, target: Array, lost: Mask, bad: Mask, stream: Stream, fit: Mask
 ) -> None:
-    """Give bad rows a parent `role` whose value at `rest` equals `target`, where there is one."""
+    """Give bad rows a parent `role` that is `fit` and whose value at `rest` equals `target`, where there is one."""
     key = frame.table.parents[role]
     if key.unique or key.table == frame.table.key or key.table not in frames or frames[key.table].n == 0:
         return
     theirs, null = frames.look(key.table, rest)
     theirs, target = theirs.astype(str), np.where(lost, "", target).astype(str)
     order = np.argsort(theirs, kind="stable")
-    order = order[~null[order]]
+    order = order[~null[order] & fit[order]]
     low = np.searchsorted(theirs[order], target, side="left")
     high = np.searchsorted(theirs[order], target, side="right")
     found = bad & ~lost & (high > low)
@@ -153,8 +161,9 @@ def _equal(frames: Frames, frame: Frame, ours: str, theirs: str, where: Mask, st
         role, _, rest = moved.partition(".")
         if bad.any() and rest and role in frame.cols and kept.partition(".")[0] != role:
             target, lost = frames.look(frame.table.key, kept)
-            _match(frames, frame, role, rest, target, lost, bad, stream)
-            bad = _differ(frames, frame, ours, theirs) & where
+            for fit in (_admitted(frames, frame, role), np.ones(frames[frame.table.parents[role].table].n, bool)):
+                _match(frames, frame, role, rest, target, lost, bad, stream, fit)
+                bad = _differ(frames, frame, ours, theirs) & where
     for moved, _ in pairs:
         if bad.any() and "." in moved:
             bad = _loosen(frame, moved.partition(".")[0], bad)
@@ -164,6 +173,19 @@ def _equal(frames: Frames, frame: Frame, ours: str, theirs: str, where: Mask, st
             frame.cols[moved] = np.where(bad & ~null, values, frame.cols[moved])
             bad = _differ(frames, frame, ours, theirs) & where
     return bad
+
+
+def _admitted(frames: Frames, frame: Frame, role: str) -> Mask:
+    """The parents `role` that the rules about states and roles admit."""
+    table = frame.table.parents[role].table
+    fit = np.ones(frames[table].n, bool)
+    for rule in frames.schema.rules:
+        if rule.table == frame.table.key and isinstance(rule, StateReq | RoleReq) and rule.among:
+            first, *rest = (rule.of if isinstance(rule, StateReq) else rule.actor).split(".")
+            path = ".".join([*rest, rule.column])
+            if first == role and frames.ready(table, path):
+                fit &= frames.holds(table, {path: rule.among})
+    return fit
 
 
 def _movable(frame: Frame, key: str) -> bool:
@@ -204,11 +226,12 @@ def _loosen(frame: Frame, role: str, bad: Mask) -> Mask:
 
 
 def _non_neg(frames: Frames, frame: Frame, rule: NonNeg, stream: Stream) -> Mask:
-    if _plain(frame, rule.column):
-        frame.cols[rule.column] = np.maximum(frame.cols[rule.column], 0)
-        return _none(frame)
     values, lost = frames.look(rule.table, rule.column)
-    return ~lost & (values < 0) & frames.holds(rule.table, rule.where)
+    bad = ~lost & (values < 0) & frames.holds(rule.table, rule.where)
+    if bad.any() and _plain(frame, rule.column):
+        frame.cols[rule.column] = np.where(bad, -values, values)
+        return _none(frame)
+    return bad
 
 
 def _cap(frames: Frames, frame: Frame, rule: Cap, stream: Stream) -> Mask:
@@ -225,7 +248,8 @@ def _cap(frames: Frames, frame: Frame, rule: Cap, stream: Stream) -> Mask:
     values, lost = frames.look(rule.table, rule.column)
     bad = where & ~lost & (values > bound)
     if bad.any() and _plain(frame, rule.column):
-        frame.cols[rule.column] = np.where(bad, bound, frame.cols[rule.column])
+        # a bound at or below zero fixes the sign of the amount; another one trims it
+        frame.cols[rule.column] = np.where(bad, np.where(bound <= 0, np.minimum(bound, -values), bound), values)
         low = frame.table[rule.column].low
         bad &= (bound < low) if low is not None else False
     return _demote(frame, rule.where, bad)
@@ -706,6 +730,12 @@ def _grant(frame: Frame, having: Where, rows: Rows) -> None:
         if frame.table.lifecycle and key == frame.table.lifecycle.column and wrong.any():
             limit = np.maximum(frame.ends, frame.born + 3600)
             stamp_states(frame, frame.table.lifecycle, np.minimum(limit, frame.now))
+
+
+def unserved(frames: Frames, rule: Requires) -> None:
+    """Send rows back that lost what they require when rules of `rule.needs` dropped it."""
+    bad = frames.holds(rule.table, rule.where) & (_matches(frames, rule, rule.needs) < rule.at_least)
+    _demote(frames[rule.table], rule.where, bad)
 
 
 def reversed_exclusion(rule: Excl) -> Excl:

@@ -6,7 +6,7 @@ import numpy as np
 
 from worlddb.rng import Stream
 from worlddb.schema.model import Schema, Table
-from worlddb.schema.rules import AnyRule, Balance, Excl, NonNeg, Requires, SumEq
+from worlddb.schema.rules import AnyRule, Balance, Cap, Excl, NonNeg, Requires, SumEq
 from worlddb.semantics.pools import Pools
 from worlddb.world import cures, links, moments, plan, values
 from worlddb.world.frame import Frame, Frames, Mask, Rows
@@ -72,12 +72,15 @@ def _obey(frames: Frames, table: Table, stream: Stream) -> None:
             wrong += int(bad.sum())
             if attempt == PASSES - 1:
                 frame.drop(bad)
+        values.copy_again(frames, frame)
         for column in table.columns:
             if column.formula:
                 values.compute(frame, column)
         if not wrong and attempt:
             break
     dedupe(frame)
+    for _, need in _serving(frames, table.key):
+        cures.unserved(frames, need)
 
 
 def _awaits(frames: Frames, number: int, rule: AnyRule) -> bool:
@@ -174,6 +177,11 @@ def add_up(frames: Frames, rule: SumEq) -> None:
 
 def _keep_solvent(frames: Frames, rule: Balance) -> None:
     """Turn entries around that would take a balance below zero where a rule forbids that."""
+    signed = [  # rules that fix the sign of some entries: those are shrunk, not turned around
+        r
+        for r in frames.schema.rules
+        if r.table == rule.of and isinstance(r, NonNeg | Cap) and r.column == rule.sum and r.where
+    ]
     limits = any(
         isinstance(r, NonNeg) and (r.table, r.column) == (rule.table, rule.column) for r in frames.schema.rules
     )
@@ -182,11 +190,14 @@ def _keep_solvent(frames: Frames, rule: Balance) -> None:
         return
     parents, lost = frames.look(rule.of, rule.via)
     amounts = entries.cols[rule.sum].tolist()
+    fixed = np.logical_or.reduce(
+        [np.zeros(entries.n, bool), *(frames.holds(rule.of, r.where) for r in signed)]
+    ).tolist()
     held: dict[int, int] = {}
     for row in np.flatnonzero(frames.holds(rule.of, rule.having) & ~lost).tolist():
         parent = int(parents[row])
         if held.get(parent, 0) + amounts[row] < 0:
-            amounts[row] = -amounts[row]
+            amounts[row] = -held.get(parent, 0) if fixed[row] else -amounts[row]
         held[parent] = held.get(parent, 0) + amounts[row]
     entries.cols[rule.sum] = np.array(amounts, np.int64)
 

@@ -22,7 +22,7 @@ def link(frames: Frames, frame: Frame, late: set[tuple[str, str]], stream: Strea
         if key.table == frame.table.key or (frame.table.key, key.key) in late:
             frame.cols[key.key] = np.full(frame.n, -1, np.int64)
         else:
-            eligible = _eligible(frames, frame, key) if key.unique else None
+            eligible = _eligible(frames, frame, key)
             frame.cols[key.key] = draw_parents(frame, key, frames[key.table].n, stream.child(key.key), pools, eligible)
     lost = np.zeros(frame.n, bool)
     for key in frame.table.foreign_keys:
@@ -33,10 +33,11 @@ def link(frames: Frames, frame: Frame, late: set[tuple[str, str]], stream: Strea
 
 
 def _eligible(frames: Frames, frame: Frame, key: ForeignKey) -> Mask:
-    """The parents of a 1:1 relation that the rules about their state admit: they go first."""
+    """The parents that the rules about their state admit: they go first."""
     fit = np.ones(frames[key.table].n, bool)
     for rule in frames.schema.rules:
-        if isinstance(rule, StateReq) and rule.table == frame.table.key and rule.of == key.key:
+        concerned = isinstance(rule, StateReq) and rule.table == frame.table.key and rule.of == key.key
+        if isinstance(rule, StateReq) and concerned and (key.unique or not rule.where):
             fit &= frames.holds(key.table, {rule.column: rule.among})
     return fit
 
@@ -69,19 +70,18 @@ def rank(groups: Rows) -> Rows:
     return out
 
 
-def draw_parents(
-    frame: Frame, key: ForeignKey, parents: int, stream: Stream, pools: Pools, eligible: Mask | None = None
-) -> Rows:
+def draw_parents(frame: Frame, key: ForeignKey, parents: int, stream: Stream, pools: Pools, eligible: Mask) -> Rows:
     """One parent row per row; -1 where NULL, or where a 1:1 relation has used up its parents (`eligible` ones go first)."""
     if parents == 0:
         return np.full(frame.n, -1, np.int64)
     if key.unique:
         shuffled = stream.order(parents)
-        chosen = shuffled if eligible is None else shuffled[np.argsort(~eligible[shuffled], kind="stable")]
+        chosen = shuffled[np.argsort(~eligible[shuffled], kind="stable")]
         chosen = chosen[: frame.n]
         rows = np.concatenate([chosen, np.full(max(0, frame.n - len(chosen)), -1)])
     else:
-        rows = uneven(frame.n, weights(parents, key.skew, stream, pools), stream)
+        weight = weights(parents, key.skew, stream, pools)
+        rows = uneven(frame.n, weight * eligible if (weight * eligible).any() else weight, stream)
     if key.nullable:
         share = frame.table[key.columns[0]].null_share
         rows = np.where(stream.chances(frame.n, share / 100), -1, rows)

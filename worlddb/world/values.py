@@ -114,6 +114,11 @@ def plain(column: Column, n: int, stream: Stream, pools: Pools, locale: str) -> 
     if counts and column.low is not None and column.high is not None and column.high - column.low < 20:
         # of a few possible numbers one is usual: two guests, one piece
         return enumerated(stream, n, np.arange(column.low, column.high + 1), pools)
+    if counts and column.low is not None and column.high is not None:
+        # over a wide range: about its middle in some columns, rarer the larger in others
+        room = column.high - column.low + 1
+        a, b = stream.integers(n, room), stream.integers(n, room)
+        return column.low + ((a + b) // 2 if stream.chance(0.5) else np.minimum(a, b))
     return draw(column.type, stream, n, pools, locale, low=column.low, high=column.high)
 
 
@@ -124,6 +129,15 @@ def _like(frames: Frames, frame: Frame, column: Column, stream: Stream, pools: P
         codes = {v: i for i, v in enumerate(column.values)}
         values = np.array([codes.get(v, 0) for v in values.tolist()], np.int64)
     return np.where(lost, plain(column, frame.n, stream, pools, locale), values) if lost.any() else values
+
+
+def copy_again(frames: Frames, frame: Frame) -> None:
+    """Copy what is like the parent's anew, after cures chose other parents; columns that rules speak of are left alone."""
+    named = {k for touched in frames.touched for t, k in touched if t == frame.table.key}
+    for column in frame.table.columns:
+        if column.like and column.key not in named and not column.values and frames.ready(frame.table.key, column.like):
+            values, lost = frames.look(frame.table.key, column.like)
+            frame.cols[column.key] = np.where(lost, frame.cols[column.key], values)
 
 
 def _targets(frames: Frames, frame: Frame, stream: Stream) -> Array:
