@@ -38,8 +38,8 @@ def generate(seed: int, profile: str = "default", *, domain: str = "", pools: Pa
         UnknownName: no such profile or domain.
 
     >>> world = generate(42)
-    >>> world.id, world.rows > 300
-    ('ID', True)
+    >>> world.recipe.seed, world.rows > 300
+    (42, True)
     """
     if not 0 <= seed < 1 << 63:
         raise BadRequest(f"seed {seed} is out of range; take one from 0 to {(1 << 63) - 1}")
