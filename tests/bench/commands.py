@@ -14,7 +14,7 @@ from typing import Any
 
 import worlddb
 from tests.bench.measure import Figure, Row, Way, plain, shown, side_by_side
-from tests.bench.stages import LIMIT_NAIVE, Effort, _fresh, over, row
+from tests.bench.stages import Effort, fresh_file, over, row
 from tests.bench.subject import subjects
 
 ROOT = Path(worlddb.__file__).parent.parent
@@ -59,31 +59,26 @@ def spawn(effort: Effort) -> Iterator[Row]:
         stored = [e.stored for e in stores[2].entries()]
         on_disk = stores[2].bytes / n
         rows = mean(sum(e.counts.values()) for e in stores[2].entries())
-    naives = _naive_loop(effort)
-    yield row(
-        "spawn.one", f"spawn --n {n} --workers 1", found["one"], by="wall", naive=naives, extra=_speed(found["one"], n)
-    )
-    extra = {
-        **_speed(found["two"], n),
-        "identical_to_one_worker": digests[1] == digests[2],
-        "rows_per_world": round(rows),
-    }
-    yield row("spawn.two", f"spawn --n {n} --workers 2", found["two"], by="wall", naive=naives, extra=extra)
+    naives, tried = _naive_loop(effort)
+    one, two = ({**_speed(found[w], n), "naive_extrapolated_from_worlds": tried} for w in ("one", "two"))
+    two |= {"identical_to_one_worker": digests[1] == digests[2], "rows_per_world": round(rows)}
+    yield row("spawn.one", f"spawn --n {n} --workers 1", found["one"], by="wall", naive=naives, extra=one)
+    yield row("spawn.two", f"spawn --n {n} --workers 2", found["two"], by="wall", naive=naives, extra=two)
     extra = {"schema_and_image": plain(stored), "what": "the whole folder: shards, catalogue, dictionaries"}
     yield row("spawn.bytes", "store on disk", plain([on_disk]), "bytes/world", by="value", extra=extra)
 
 
-def _naive_loop(effort: Effort) -> dict[str, Figure]:
+def _naive_loop(effort: Effort) -> tuple[dict[str, Figure], int]:
     """One process, a few worlds; a thousand would take as many times longer."""
     from tests.bench import naive
 
-    some = subjects(LIMIT_NAIVE if effort.slow > 1 else 1)
+    some = subjects(effort.worlds)
     with TemporaryDirectory() as home:
         way = over(
-            some, lambda g: naive.world(g[0].schema, g[0].world.counts, 0, g[1]), lambda w: (w, _fresh(Path(home)))
+            some, lambda g: naive.world(g[0].schema, g[0].world.counts, 0, g[1]), lambda w: (w, fresh_file(Path(home)))
         )  # fmt: skip
         found = side_by_side({"naive": way}, effort.slow, warmups=1 if effort.slow > 1 else 0)
-    return {f"loop of SQLModel + Faker (extrapolated from {len(some)} worlds)": found["naive"]}
+    return {f"loop of SQLModel + Faker (extrapolated; worlds tried: {len(some)})": found["naive"]}, len(some)
 
 
 def _speed(figure: Figure, n: int) -> dict[str, Any]:

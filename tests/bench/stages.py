@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from statistics import mean
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
@@ -40,8 +41,6 @@ class Effort(NamedTuple):
 
 
 QUICK = Effort(worlds=2, repeats=2, slow=1, n=8)
-LIMIT_NAIVE = 3
-"""The naive way is tried on so many worlds at most where it takes seconds."""
 
 
 def row(key: str, what: str, ours: Figure, unit: str = "ms/world", **more: Any) -> Row:
@@ -116,24 +115,22 @@ def values(effort: Effort) -> Iterator[Row]:
         },
         effort.repeats,
     )
-    extra = {
-        "sizes": describe(worlds),
-        "naive_cells": round(sum(naive.cells(naive.fill(w.schema, w.world.counts, fakes[True])) for w in worlds) / len(worlds), 1),
-        "share_of_draws": round(drawn.seconds / all_of_it.seconds, 3),
-    }  # fmt: skip
     naives = {k: v for k, v in found.items() if k.startswith("Faker")}
-    share = drawn.seconds / all_of_it.seconds
-    draws = _scaled(found["ours"], share)
+    share, faked_cells = drawn.seconds / all_of_it.seconds, [naive.cells(faked(True).run([w])[0]) for w in worlds]
+    extra = {"sizes": describe(worlds), "naive_cells": mean(faked_cells), "share_of_fill": round(share, 3)}
+    draws = scaled(found["ours"], share)
     yield row("values.cells", "cells drawn, rules not yet applied", draws, naive=naives, extra=extra)
     yield row("values.fill", "cells drawn and made to obey the rules (fill)", found["ours"], naive=naives)
     per_cell = 1e3 / extra["sizes"]["cells"]
     yield row(
-        "values.cell", "the same, for one cell", _scaled(found["ours"], per_cell), "µs/cell",
-        naive={k: _scaled(f, per_cell) for k, f in naives.items()},
+        "values.cell", "the same, for one cell", scaled(found["ours"], per_cell), "µs/cell",
+        naive={k: scaled(f, per_cell) for k, f in naives.items()},
     )  # fmt: skip
 
 
-def _scaled(figure: Figure, by: float) -> Figure:
+def scaled(figure: Figure, by: float) -> Figure:
+    """A figure times a number."""
+
     def times(name: str) -> Any:
         one = getattr(figure, name)
         return one and spread(x * by for x in (one.min, one.median, one.max))
@@ -149,24 +146,21 @@ def populate(effort: Effort) -> Iterator[Row]:
     from tests.bench import naive
 
     worlds = subjects(min(effort.worlds, 6))
-    ready = {w.seed: _for_session(w) for w in worlds}
+    # the classes stand ready, `schema` measures them; create_all is inside the clock, as our CREATE TABLE is
+    classes = {w.seed: w.world.models() for w in worlds}
+    attributes = {w.seed: _by_attribute(w, naive.attributes(classes[w.seed])) for w in worlds}
 
-    def fresh(w: Subject) -> tuple[Any, Any, Any]:
-        # create_all is inside the clock, as our CREATE TABLE is; the classes are not, `schema` measures them
-        classes, rows = ready[w.seed]
-        return classes, rows, w
+    def added(w: Subject) -> None:
+        naive.add(classes[w.seed], naive.empty(classes[w.seed]), attributes[w.seed])
 
-    found = side_by_side(
-        {
-            "load": over(worlds, Subject.loaded, lambda w: w),
-            "proved": over(worlds, _proved, lambda w: w),
-            "SQLModel objects in a Session": over(
-                worlds, lambda g: naive.add(g[0], naive.empty(g[0]), g[1]), fresh
-            ),
-            "SQLAlchemy bulk insert": over(worlds, lambda g: naive.insert(g[0], naive.empty(g[0]), g[1]), fresh),
-        },
-        effort.repeats,
-    )  # fmt: skip
+    def inserted(w: Subject) -> None:
+        naive.insert(classes[w.seed], naive.empty(classes[w.seed]), w.stored)
+
+    runs = {
+        "load": Subject.loaded, "proved": _proved, "SQLModel objects in a Session": added,
+        "SQLAlchemy Core, many rows a call": inserted,
+    }  # fmt: skip
+    found = side_by_side({name: over(worlds, run, lambda w: w) for name, run in runs.items()}, effort.repeats)
     naives = {k: v for k, v in found.items() if k.startswith("SQL")}
     sizes = describe(worlds)
     yield row("populate.load", "rows -> database (load)", found["load"], naive=naives, extra={"sizes": sizes})
@@ -175,14 +169,9 @@ def populate(effort: Effort) -> Iterator[Row]:
     )
 
 
-def _for_session(w: Subject) -> tuple[Any, dict[str, list[dict[str, Any]]]]:
-    """Classes, and the stored rows by the names of their attributes."""
-    from tests.bench import naive
-
-    classes = w.world.models()
-    names = naive.attributes(classes)
-    rows = {k: [{names[k][c]: v for c, v in r.items()} for r in found] for k, found in w.stored.items()}
-    return classes, rows
+def _by_attribute(w: Subject, names: dict[str, dict[str, str]]) -> dict[str, list[dict[str, Any]]]:
+    """The stored rows by the names of the classes' attributes."""
+    return {k: [{names[k][c]: v for c, v in r.items()} for r in found] for k, found in w.stored.items()}
 
 
 def _proved(w: Subject) -> Any:
@@ -290,7 +279,7 @@ SPLIT: tuple[tuple[Any, str], ...] = (
 """The functions that `generate` calls, one after the other; their shares are those of their CPU time."""
 INSIDE: tuple[tuple[Any, str], ...] = ((filling, "_draw"), (filling, "_obey"), (filling, "settle"))
 """The same inside `fill`."""
-PROFILES = {"tiny": 24, "default": 12, "large": 2}
+PROFILES = {"tiny": 12, "default": 12, "large": 2}
 """Profile -> how many worlds of it are grown."""
 
 
@@ -330,25 +319,23 @@ def generate_(effort: Effort) -> Iterator[Row]:
     from tests.bench import naive
 
     for profile, most in PROFILES.items():
-        worlds = subjects(min(most, 2 * effort.worlds if profile == "tiny" else effort.worlds), profile)
-        if effort is QUICK:
-            worlds = worlds[:1]
-        some = worlds[: 1 if profile == "large" else LIMIT_NAIVE]
+        worlds = subjects(min(most, effort.worlds) if effort.slow > 1 else 1, profile)
         ours = over(worlds, lambda w, profile=profile: generate(w.seed, profile), lambda w: w)
         with TemporaryDirectory() as home:
             naively = over(
                 some, lambda g: naive.world(g[0].schema, g[0].world.counts, 0, g[1]),
-                lambda w, home=home: (w, _fresh(Path(home))),
+                lambda w, home=home: (w, fresh_file(Path(home))),
             )._replace(repeats=effort.slow)  # fmt: skip
             found = side_by_side(
                 {"ours": ours, "SQLModel + Faker, schema given, no rules": naively},
                 effort.slow if profile == "large" else effort.repeats,
             )
-        extra = {"sizes": describe(worlds), "naive_worlds": len(some), "split": _split(worlds)}
+        extra = {"sizes": describe(worlds), "split": _split(worlds)}
         yield row(f"generate.{profile}", f"generate(), profile {profile}", found.pop("ours"), naive=found, extra=extra)
 
 
-def _fresh(home: Path) -> Path:
+def fresh_file(home: Path) -> Path:
+    """The name of a database that is not there yet."""
     path = home / "naive.sqlite"
     path.unlink(missing_ok=True)
     return path

@@ -256,7 +256,7 @@ def junction(key: str, other: str, origin: str) -> Table:
     """A pure many-to-many link between two tables with integer keys: its key is the pair."""
     keys = tuple(
         ForeignKey(key=end, columns=(end,), table=end, ref=("id",), skew=skew)
-        for end, skew in ((key, "mild"), (other, "heavy"))
+        for end, skew in ((key, "strong"), (other, "heavy"))
     )
     return Table(
         key=f"{key}_{other}", name=f"{key}_{other}", archetype="junction", columns=tuple(reference(k) for k in keys),

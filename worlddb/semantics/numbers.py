@@ -20,7 +20,7 @@ from worlddb.semantics.pools import Pools
 Ints = NDArray[np.int64]
 
 _POWERS = 10 ** np.arange(18, dtype=np.int64)
-_TOP = (150, 370, 590, 750, 850, 890, 925, 950, 975)
+_TOP = (40, 190, 520, 740, 850, 890, 925, 950, 975)
 """The share, in thousandths, of a categorical column's most frequent value: quantiles 0, 1/8 … 1 over columns."""
 
 

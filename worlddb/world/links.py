@@ -10,7 +10,7 @@ from worlddb.schema.rules import StateReq
 from worlddb.semantics.pools import Pools
 from worlddb.world.frame import Frame, Frames, Mask, Rows
 
-SPREAD = {"even": "lognormal_0.3", "mild": "lognormal_1.3", "strong": "lognormal_1.3", "heavy": "lognormal_1.3"}
+SPREAD = {"even": "lognormal_0.3", "mild": "lognormal_1.6", "strong": "lognormal_1.3", "heavy": "lognormal_1.3"}
 """Skew of a foreign key -> the quantile table of its parents' weights."""
 CHILDLESS = {"even": (0, 0, 5), "mild": (0, 0, 5), "strong": (0, 0, 5, 15), "heavy": (0, 5, 15, 30)}
 """Percent of parents that get no children at all, one of which is drawn."""
@@ -43,10 +43,10 @@ def _eligible(frames: Frames, frame: Frame, key: ForeignKey) -> Mask:
 
 
 def _part(frames: Frames, frame: Frame, stream: Stream) -> None:
-    """Draw the last parent of repeated combinations anew, where a combination may stand but once."""
+    """Draw the first parent of repeated combinations anew, where a combination may stand but once."""
     table = frame.table
     for key in ((table.primary_key,) if len(table.primary_key) > 1 else ()) + table.uniques:
-        if not all(k in table.parents for k in key) or table.parents[key[-1]].table not in frames:
+        if not all(k in table.parents for k in key) or table.parents[key[0]].table not in frames:
             continue
         for attempt in range(4):
             codes = np.zeros(frame.n, np.int64)
@@ -55,8 +55,8 @@ def _part(frames: Frames, frame: Frame, stream: Stream) -> None:
             again = rank(codes) > 0
             if not again.any():
                 break
-            others = stream.child(*key, str(attempt)).integers(frame.n, frames[table.parents[key[-1]].table].n)
-            frame.cols[key[-1]] = np.where(again, others, frame.cols[key[-1]])
+            others = stream.child(*key, str(attempt)).integers(frame.n, frames[table.parents[key[0]].table].n)
+            frame.cols[key[0]] = np.where(again, others, frame.cols[key[0]])
 
 
 def rank(groups: Rows) -> Rows:

@@ -7,7 +7,7 @@ from typing import Any
 from worlddb.schema.model import Schema, Table
 from worlddb.schema.rules import SumEq
 
-WEIGHT = {"tiny": 3, "small": 8, "medium": 20, "large": 56, "huge": 110}
+WEIGHT = {"tiny": 3, "small": 7, "medium": 17, "large": 56, "huge": 116}
 """Share of the rows that a table of each size gets."""
 LEAST = {"tiny": 3, "small": 3, "medium": 4, "large": 5, "huge": 6}
 
