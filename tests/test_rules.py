@@ -217,7 +217,9 @@ def test_what_cannot_be_executed_is_refused(rule: dict[str, Any], message: str) 
 
 
 def test_touches_names_every_column_on_the_way() -> None:
-    rule = convert({"kind": "cap", "table": "note", "column": "n", "at_most": "use.room.size", "where": {"status": ["on"]}})
+    rule = convert(
+        {"kind": "cap", "table": "note", "column": "n", "at_most": "use.room.size", "where": {"status": ["on"]}}
+    )
     assert rule.touches(SCHEMA) == {
         ("note", "n"), ("note", "status"), ("note", "use"), ("use", "room"), ("room", "size"),
     }  # fmt: skip
@@ -231,7 +233,9 @@ def test_a_partial_unique_index_enforces_unique_active() -> None:
     assert index[0].endswith("""("room_ref") WHERE "STATUS" IN ('on')""")
 
 
-@pytest.mark.parametrize(("text", "expected"), [("1 minute", 60), ("2 hours", 7200), ("3 weeks", 1814400), ("1 year", 31536000)])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("1 minute", 60), ("2 hours", 7200), ("3 weeks", 1814400), ("1 year", 31536000)]
+)
 def test_durations(text: str, expected: int) -> None:
     assert seconds(text) == expected
 

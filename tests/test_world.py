@@ -216,7 +216,7 @@ def test_a_broken_world_is_found() -> None:
 # --- coherence
 
 
-def each_table(kind: str):  # noqa: ANN201
+def each_table(kind: str):
     """(world, table, rows as dicts by column key) of all tables of an archetype."""
     for world in WORLDS:
         with world.connect() as db:

@@ -323,7 +323,7 @@ def generate_(effort: Effort) -> Iterator[Row]:
         ours = over(worlds, lambda w, profile=profile: generate(w.seed, profile), lambda w: w)
         with TemporaryDirectory() as home:
             naively = over(
-                some, lambda g: naive.world(g[0].schema, g[0].world.counts, 0, g[1]),
+                worlds, lambda g: naive.world(g[0].schema, g[0].world.counts, 0, g[1]),
                 lambda w, home=home: (w, fresh_file(Path(home))),
             )._replace(repeats=effort.slow)  # fmt: skip
             found = side_by_side(

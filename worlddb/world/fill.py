@@ -11,7 +11,6 @@ from worlddb.semantics.pools import Pools
 from worlddb.world import cures, links, moments, plan, values
 from worlddb.world.frame import Frame, Frames, Mask, Rows
 
-
 PASSES = 4
 """How often the cures go over a table: one may undo another's work, and chance decides anew each time."""
 

@@ -17,7 +17,7 @@ from worlddb.semantics.pools import Pools
 from worlddb.semantics.texts import enumerated
 from worlddb.semantics.types import is_a, semantic_type
 from worlddb.world.formula import evaluate, operands
-from worlddb.world.frame import Array, Frame, Frames, is_moment
+from worlddb.world.frame import Array, Frame, Frames, Mask, is_moment
 from worlddb.world.links import rank
 from worlddb.world.moments import BIRTH_COLUMNS, Era, draw_moments
 
@@ -124,7 +124,7 @@ def plain(column: Column, n: int, stream: Stream, pools: Pools, locale: str) -> 
 
 def _like(frames: Frames, frame: Frame, column: Column, stream: Stream, pools: Pools, locale: str) -> Array:
     """A copy of the parent's value; where there is none, a value of its own."""
-    values, lost = frames.look(frame.table.key, column.like)
+    values, lost = _parents_value(frames, frame, column)
     if column.values:
         codes = {v: i for i, v in enumerate(column.values)}
         values = np.array([codes.get(v, 0) for v in values.tolist()], np.int64)
@@ -136,8 +136,18 @@ def copy_again(frames: Frames, frame: Frame) -> None:
     named = {k for touched in frames.touched for t, k in touched if t == frame.table.key}
     for column in frame.table.columns:
         if column.like and column.key not in named and not column.values and frames.ready(frame.table.key, column.like):
-            values, lost = frames.look(frame.table.key, column.like)
+            values, lost = _parents_value(frames, frame, column)
             frame.cols[column.key] = np.where(lost, frame.cols[column.key], values)
+
+
+def _parents_value(frames: Frames, frame: Frame, column: Column) -> tuple[Array, Mask]:
+    """What a column that is like its parent's copies, and the rows where there is nothing that it may hold."""
+    values, lost = frames.look(frame.table.key, column.like)
+    if column.low is not None:
+        lost = lost | (values < column.low)
+    if column.high is not None:
+        lost = lost | (values > column.high)
+    return values, lost
 
 
 def _targets(frames: Frames, frame: Frame, stream: Stream) -> Array:
