@@ -119,8 +119,11 @@ class Stream:
 
     def integers(self, n: int, bound: int | NDArray[Any]) -> NDArray[np.int64]:
         """n integers in [0, bound); `bound` may be an array of n bounds.  Bounds stay below 2**32."""
-        scale = bound.astype(np.uint64) if isinstance(bound, np.ndarray) else np.uint64(bound)
-        return (((self.bits(n) >> _U32) * scale) >> _U32).astype(np.int64)
+        z = self.bits(n)
+        z >>= _U32
+        z *= bound.astype(np.uint64) if isinstance(bound, np.ndarray) else np.uint64(bound)
+        z >>= _U32
+        return z.view(np.int64)
 
     def units(self, n: int) -> NDArray[np.float64]:
         """n floats in [0, 1), multiples of 2**-32."""

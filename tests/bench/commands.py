@@ -14,7 +14,7 @@ from typing import Any
 
 import worlddb
 from tests.bench.measure import Figure, Row, Way, plain, shown, side_by_side
-from tests.bench.stages import Effort, fresh_file, over, row
+from tests.bench.stages import Effort, naive_worlds, row
 from tests.bench.subject import subjects
 
 ROOT = Path(worlddb.__file__).parent.parent
@@ -70,15 +70,10 @@ def spawn(effort: Effort) -> Iterator[Row]:
 
 def _naive_loop(effort: Effort) -> tuple[dict[str, Figure], int]:
     """One process, a few worlds; a thousand would take as many times longer."""
-    from tests.bench import naive
-
     some = subjects(effort.worlds)
     with TemporaryDirectory() as home:
-        way = over(
-            some, lambda g: naive.world(g[0].schema, g[0].world.counts, 0, g[1]), lambda w: (w, fresh_file(Path(home)))
-        )  # fmt: skip
-        found = side_by_side({"naive": way}, effort.slow, warmups=1 if effort.slow > 1 else 0)
-    return {f"loop of SQLModel + Faker (extrapolated; worlds tried: {len(some)})": found["naive"]}, len(some)
+        ways = {f"loop of SQLModel + Faker (extrapolated; worlds tried: {len(some)})": naive_worlds(some, home)}
+        return side_by_side(ways, effort.slow, warmups=0), len(some)
 
 
 def _speed(figure: Figure, n: int) -> dict[str, Any]:

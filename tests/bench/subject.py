@@ -16,16 +16,17 @@ from worlddb.world import generate as generating
 from worlddb.world import image
 from worlddb.world.generate import generate
 from worlddb.world.model import World
+from worlddb.world.profiles import profile
 
 
 class Subject:
     """One world, taken apart."""
 
-    def __init__(self, seed: int, profile: str = "default") -> None:
-        """Grow it, and note what `fill` and the last `load` were given."""
-        self.seed, self.profile = seed, profile
+    def __init__(self, seed: int, size: str = "default") -> None:
+        """Grow it, of the profile `size`, and note what `fill` and the last `load` were given."""
+        self.seed, self.profile = seed, size
         with noted(generating, "fill") as fills, noted(image, "load") as loads:
-            self.world: World = generate(seed, profile)
+            self.world: World = generate(seed, size)
         self.fill_args: tuple[Any, ...] = fills[-1]
         self.frames, self.ids, self.statements = loads[-1]
 
@@ -42,8 +43,7 @@ class Subject:
     def grow_args(self) -> tuple[Stream, int]:
         """What `grow` was given: the stream of the schema, and about how many tables."""
         stream = Stream(self.seed, self.profile)
-        size = generating.profile_named(self.profile)
-        return stream.child("schema"), stream.child("tables").pick(size.tables)
+        return stream.child("schema"), stream.child("tables").pick(profile(self.profile).tables)
 
     def loaded(self) -> apsw.Connection:
         """A database with all rows in it, as `serialise` gets it."""
@@ -97,9 +97,9 @@ def noted(module: Any, name: str) -> Iterator[list[tuple[Any, ...]]]:
         yield calls
 
 
-def subjects(count: int, profile: str = "default") -> list[Subject]:
+def subjects(count: int, size: str = "default") -> list[Subject]:
     """The worlds of the first seeds."""
-    return [Subject(seed, profile) for seed in range(count)]
+    return [Subject(seed, size) for seed in range(count)]
 
 
 def describe(worlds: list[Subject]) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def _obey(frames: Frames, table: Table, stream: Stream) -> None:
         key=lambda pair: cures.ORDER.index(type(pair[1])),
     )
     for attempt in range(PASSES):
-        wrong = 0
+        wrong, before = 0, list(frame.cols.values())
         for number, rule in mine:
             bad = cures.cure(frames, rule, stream.child(str(attempt), str(number)))
             wrong += int(bad.sum())
@@ -75,7 +75,7 @@ def _obey(frames: Frames, table: Table, stream: Stream) -> None:
         for column in table.columns:
             if column.formula:
                 values.compute(frame, column)
-        if not wrong and attempt:
+        if not wrong and (attempt or all(a is b for a, b in zip(before, frame.cols.values(), strict=True))):
             break
     dedupe(frame)
     for _, need in _serving(frames, table.key):

@@ -148,9 +148,12 @@ def unchecked(schema: Schema, connection: apsw.Connection) -> dict[str, list[tup
     return found
 
 
-def faults(connection: apsw.Connection) -> list[str]:
-    """What SQLite itself finds wrong: types, CHECKs, NOT NULLs, foreign keys.  Empty where all is well."""
-    found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)").fetchall() if row[0] != "ok"]
+def faults(connection: apsw.Connection, pragma: str = "integrity_check") -> list[str]:
+    """What SQLite itself finds wrong: types, CHECKs, NOT NULLs, foreign keys.  Empty where all is well.
+
+    `pragma` may be 'quick_check' for a database just made, whose indexes need not be held against their tables.
+    """
+    found = [str(row[0]) for row in connection.execute(f"PRAGMA {pragma}(20)").fetchall() if row[0] != "ok"]
     keys = connection.execute("PRAGMA foreign_key_check").fetchall()
     return found + [f"row {row} of {table} refers to a missing row of {parent}" for table, row, parent, _ in keys[:20]]
 
