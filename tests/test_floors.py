@@ -10,7 +10,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "worlddb"
 FLOORS = {
     "errors": 0, "parallel": 0, "rng": 0, "library": 0, "version": 0, "semantics": 1, "schema": 2, "world": 3,
-    "tools": 4, "tasks": 5, "episode": 6, "dictionaries": 7, "catalog": 7, "store": 7, "spawner": 7, "check": 7, "stats": 7, "describe": 7,
+    "tools": 4, "tasks": 5, "episode": 6,
+    "dictionaries": 7, "catalog": 7, "store": 7, "spawner": 7, "check": 7, "stats": 7, "describe": 7,
     "export": 8, "agents": 8, "adapters": 8, "cli": 9,
 }  # fmt: skip
 FACES = {"__init__"}

@@ -37,7 +37,7 @@ def build_dictionaries(out: Path, seeds: Iterable[int] = SEEDS) -> None:
         world = generate(seed)
         stream = Stream(seed, "pieces")
         for start in (stream.below(max(1, len(world.image) - PIECE)) for _ in range(PIECES)):
-            start -= start % 1024  # where a page begins
+            start -= start % 4096  # where a page begins
             pieces.append(world.image[start : start + PIECE])
         schemas.append(msgspec.msgpack.encode(world.schema))
     for (name, size), samples in zip(SIZES.items(), (pieces, schemas), strict=True):

@@ -672,6 +672,18 @@ _CURES: dict[type, Callable[[Frames, Frame, Any, Stream], Mask]] = {
 _CURES.update(dict.fromkeys(SumEq.__subclasses__(), _later) | {SumEq: _later})
 
 
+def broken(frames: Frames, rule: AnyRule) -> Mask:
+    """Rows that break a rule about their parents, which a later cure may have changed; nothing is mended."""
+    frame = frames[rule.table]
+    if isinstance(rule, SameParent):
+        return _differ(frames, frame, *rule.paths) & frames.holds(rule.table, rule.where)
+    if isinstance(rule, StateReq | RoleReq) and rule.among:
+        path = f"{rule.of if isinstance(rule, StateReq) else rule.actor}.{rule.column}"
+        values, lost = frames.look(rule.table, path)
+        return ~lost & ~np.isin(values, list(rule.among)) & frames.holds(rule.table, rule.where)
+    return _none(frame)
+
+
 # --- rules of other tables that the rows just drawn can serve
 
 

@@ -77,6 +77,8 @@ def _obey(frames: Frames, table: Table, stream: Stream) -> None:
                 values.compute(frame, column)
         if not wrong and (attempt or all(a is b for a, b in zip(before, frame.cols.values(), strict=True))):
             break
+    for _, rule in mine:
+        frame.drop(cures.broken(frames, rule))
     dedupe(frame)
     for _, need in _serving(frames, table.key):
         cures.unserved(frames, need)

@@ -14,8 +14,8 @@ from worlddb.schema.rules import quote
 from worlddb.semantics.types import semantic_type
 from worlddb.world.frame import Array, Frame, Frames, Mask, is_moment
 
-PAGE = 1024
-"""Bytes per page: small pages keep small worlds small."""
+PAGE = 4096
+"""Bytes per page: SQLite's own default; smaller pages make smaller files, but larger ones once they are compressed."""
 APPLICATION_ID = 0x574C4442
 """'WLDB' in the database header, so that `file` and worlddb know what it is."""
 SQLITE_VERSION = 3046000

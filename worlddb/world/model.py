@@ -29,6 +29,11 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     domain: str = ""
     """The domain, where the caller chose it; empty: drawn from the seed."""
 
+    def __str__(self) -> str:
+        """The recipe as text of at most 64 bytes (a chosen domain adds its name): 'default/42/1/0a6b18e2c3d4f506'."""
+        parts = (self.profile, str(self.seed), self.generator, self.pools, self.domain)
+        return "/".join(p for p in parts if p)
+
 
 class World(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A grown world.  Frozen: sessions work on copies of its image."""
