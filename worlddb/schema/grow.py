@@ -21,21 +21,9 @@ from worlddb.semantics.types import is_a
 HABITS = ((4, 26), (9, 42), (15, 58), (24, 72))
 """Percent of an archetype's optional columns, and of an entity's own ones, that a company has: the thrifty to the lavish."""
 CLOSED = (
-    "type",
-    "kind",
-    "category",
-    "role",
-    "level",
-    "priority",
-    "mode",
-    "tier",
-    "currency",
-    "language",
-    "format",
-    "reason",
-    "class",
-    "method",
-)
+    "type", "kind", "category", "role", "level", "priority", "mode", "tier", "currency", "language", "format",
+    "reason", "class", "method",
+)  # fmt: skip
 """Endings of the names of columns that usually hold one of a few values."""
 HOSTS = ("party", "staff", "org", "place", "catalog_item", "account", "taxonomy")
 """Archetypes whose tables can stand in for a grafted entity's parent of the same archetype."""
@@ -99,14 +87,36 @@ def graft(schema: Schema, stream: Stream, tables: int, home: Path | None) -> Sch
 
 
 def _graft_one(schema: Schema, source: Schema, stream: Stream, limit: int) -> Schema:
+    """Bring in a random entity of `source`, with the ancestors that it needs and the children that fit, if `limit` allows."""
     root = stream.pick(source.tables)
-    hosts: dict[str, str] = {}
+    brought, hosts = _with_ancestors(schema, source, root, stream, limit)
+    if not hosts:
+        return schema
+    for child, key in source.children[root.key]:
+        new = child.key not in schema and child.key not in brought
+        fits = all(f.table in brought or f.table in hosts or f.nullable for f in child.foreign_keys)
+        if new and fits and key.table == root.key and len(brought) < limit:
+            brought[child.key] = child
+    places = {t: t for t in brought} | hosts
+    moved = [_rehost(t, places) for t in brought.values()]
+    rules = tuple(r for r in source.rules if r.table in brought)
+    return replace(schema, tables=(*schema.tables, *moved), rules=(*schema.rules, *rules))
+
+
+def _with_ancestors(
+    schema: Schema, source: Schema, root: Table, stream: Stream, limit: int
+) -> tuple[dict[str, Table], dict[str, str]]:
+    """`root` and the ancestors to bring along, and for the others (key) the table here that stands in for them.
+
+    Nothing at all where that would be more than `limit` tables, or one whose key the schema has already.
+    """
     brought: dict[str, Table] = {}
+    hosts: dict[str, str] = {}
     queue = [root]
     while queue:
         table = queue.pop(0)
         if table.key in schema or len(brought) >= limit:
-            return schema
+            return {}, {}
         brought[table.key] = table
         for key in table.foreign_keys:
             if key.table in brought or key.table in hosts:
@@ -116,22 +126,7 @@ def _graft_one(schema: Schema, source: Schema, stream: Stream, limit: int) -> Sc
                 hosts[key.table] = host
             elif not key.nullable:
                 queue.append(source[key.table])
-    if not hosts:
-        return schema
-    for child, key in source.children[root.key]:
-        fits = all(f.table in brought or f.table in hosts or f.nullable for f in child.foreign_keys)
-        if (
-            child.key not in schema
-            and child.key not in brought
-            and fits
-            and key.table == root.key
-            and len(brought) < limit
-        ):
-            brought[child.key] = child
-    places = {t: t for t in brought} | hosts
-    moved = [_rehost(t, places) for t in brought.values()]
-    rules = tuple(r for r in source.rules if r.table in brought)
-    return replace(schema, tables=(*schema.tables, *moved), rules=(*schema.rules, *rules))
+    return brought, hosts
 
 
 def _host(schema: Schema, parent: Table, stream: Stream) -> str:

@@ -148,6 +148,15 @@ class Scope:
         """The row's primary key, as a comma list."""
         return ", ".join(f"{self.alias}.{quote(self.table[k].name)}" for k in self.table.primary_key)
 
+    def named_keys(self) -> tuple[str, str]:
+        """Names k0, k1 … for the columns of the row's primary key, and the same columns `AS` these names, as comma lists."""
+        names = [f"k{i}" for i in range(len(self.table.primary_key))]
+        named = (
+            f"{self.alias}.{quote(self.table[k].name)} AS {n}"
+            for k, n in zip(self.table.primary_key, names, strict=True)
+        )
+        return ", ".join(names), ", ".join(named)
+
     def condition(self, where: Where) -> str:
         """A condition as SQL; '1' where it is empty."""
         parts = [self._one_condition(path, values) for path, values in where.items()]
@@ -224,13 +233,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
 def _running(rule: Rule, scope: Scope, amount: str, groups: list[str], bound: str) -> str:
     """The rows at which a running total within a group exceeds its bound."""
     condition = " AND ".join([scope.condition(rule.where), *(f"{g} IS NOT NULL" for g in groups)])
-    keys = scope.keys()
-    names = [f"k{i}" for i in range(len(scope.table.primary_key))]
-    named = ", ".join(f"{k} AS {n}" for k, n in zip(keys.split(", "), names, strict=True))
+    names, named = scope.named_keys()
     partition = f"PARTITION BY {', '.join(groups)} " if groups else ""
     return (
-        f"SELECT {', '.join(names)} FROM (SELECT {named}, {bound} AS bound, "
-        f"sum({amount}) OVER ({partition}ORDER BY {keys}) AS running FROM {scope.source} WHERE {condition}) "
+        f"SELECT {names} FROM (SELECT {named}, {bound} AS bound, "
+        f"sum({amount}) OVER ({partition}ORDER BY {scope.keys()}) AS running FROM {scope.source} WHERE {condition}) "
         f"WHERE running > bound"
     )
 
@@ -290,12 +297,10 @@ class NoOverlap(Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unkn
         groups = [scope.column(path) for path in self.per]
         start, end = scope.column(self.start), f"coalesce({scope.column(self.end)}, '9999-12-31')"
         condition = " AND ".join([scope.condition(self.where), *(f"{g} IS NOT NULL" for g in groups)])
-        keys = scope.keys()
-        names = [f"k{i}" for i in range(len(scope.table.primary_key))]
-        named = ", ".join(f"{k} AS {n}" for k, n in zip(keys.split(", "), names, strict=True))
+        names, named = scope.named_keys()
         return (
-            f"SELECT {', '.join(names)} FROM (SELECT {named}, {start} AS begun, max({end}) OVER (PARTITION BY "
-            f"{', '.join(groups)} ORDER BY {start}, {keys} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS busy "
+            f"SELECT {names} FROM (SELECT {named}, {start} AS begun, max({end}) OVER (PARTITION BY "
+            f"{', '.join(groups)} ORDER BY {start}, {scope.keys()} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS busy "
             f"FROM {scope.source} WHERE {condition}) WHERE busy > begun"
         )
 
@@ -543,13 +548,11 @@ class Monotone(Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
         groups = [scope.column(path) for path in self.per]
         by, value = scope.column(self.by), scope.column(self.column)
         condition = " AND ".join([scope.condition(self.where), f"{value} IS NOT NULL"])
-        keys = scope.keys()
-        names = [f"k{i}" for i in range(len(scope.table.primary_key))]
-        named = ", ".join(f"{k} AS {n}" for k, n in zip(keys.split(", "), names, strict=True))
+        names, named = scope.named_keys()
         partition = f"PARTITION BY {', '.join(groups)} " if groups else ""
         return (
-            f"SELECT {', '.join(names)} FROM (SELECT {named}, {value} AS v, max({value}) OVER ({partition}"
-            f"ORDER BY {by}, {keys} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS best "
+            f"SELECT {names} FROM (SELECT {named}, {value} AS v, max({value}) OVER ({partition}"
+            f"ORDER BY {by}, {scope.keys()} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS best "
             f"FROM {scope.source} WHERE {condition}) WHERE v {'<=' if self.strictly else '<'} best"
         )
 

@@ -9,6 +9,9 @@ from worlddb.schema.model import Schema, Table
 from worlddb.schema.rules import AnyRule, Balance, Cap, Excl, NonNeg, Requires, SumEq
 from worlddb.semantics.pools import Pools
 from worlddb.world import cures, links, moments, plan, values
+from worlddb.world.cures.exclusions import reversed_exclusion
+from worlddb.world.cures.needs import supply, unserved
+from worlddb.world.cures.parents import broken
 from worlddb.world.frame import Frame, Frames, Mask, Rows
 
 PASSES = 4
@@ -58,12 +61,10 @@ def _draw(
 def _obey(frames: Frames, table: Table, stream: Stream) -> None:
     """Make the new rows obey the rules of their table, and what rules of earlier tables say of them."""
     frame = frames[table.key]
-    for number, need in _serving(frames, table.key):
-        cures.supply(frames, need, stream.child("supply", str(number)))
-    mine = sorted(
-        (p for p in _rules(frames, table.key) if not _awaits(frames, *p)),
-        key=lambda pair: cures.ORDER.index(type(pair[1])),
-    )
+    for need in _serving(frames, table.key):
+        supply(frames, need)
+    ready = [(number, rule) for number, rule in _rules(frames, table.key) if not _awaits(frames, number)]
+    mine = sorted(ready, key=lambda numbered: cures.place(numbered[1]))
     for attempt in range(PASSES):
         wrong, before = 0, list(frame.cols.values())
         for number, rule in mine:
@@ -78,14 +79,14 @@ def _obey(frames: Frames, table: Table, stream: Stream) -> None:
         if not wrong and (attempt or all(a is b for a, b in zip(before, frame.cols.values(), strict=True))):
             break
     for _, rule in mine:
-        frame.drop(cures.broken(frames, rule))
+        frame.drop(broken(frames, rule))
     dedupe(frame)
-    for _, need in _serving(frames, table.key):
-        cures.unserved(frames, need)
+    for need in _serving(frames, table.key):
+        unserved(frames, need)
 
 
-def _awaits(frames: Frames, number: int, rule: AnyRule) -> bool:
-    """True where a rule looks at a total that is still to be computed."""
+def _awaits(frames: Frames, number: int) -> bool:
+    """True where the rule of that number looks at a total that is still to be computed."""
     return any(
         isinstance(r, SumEq) and (r.table, r.column) in frames.touched[number] and r.of not in frames
         for r in frames.schema.rules
@@ -97,7 +98,7 @@ def _obey_totals(frames: Frames, table: str, stream: Stream) -> None:
     decided = {(r.table, r.column) for r in frames.schema.rules if isinstance(r, SumEq) and r.of == table}
     for number, rule in enumerate(frames.schema.rules):
         waited = decided & frames.touched[number] and rule.table != table and not isinstance(rule, SumEq)
-        if waited and _made(frames, number) and not _awaits(frames, number, rule):
+        if waited and _made(frames, number) and not _awaits(frames, number):
             cures.cure(frames, rule, stream.child(str(number)))
 
 
@@ -106,7 +107,7 @@ def _rules(frames: Frames, table: str) -> list[tuple[int, AnyRule]]:
     found: list[tuple[int, AnyRule]] = []
     for number, rule in enumerate(frames.schema.rules):
         if isinstance(rule, Excl) and rule.none_of == table and rule.table != table:
-            rule = cures.reversed_exclusion(rule)
+            rule = reversed_exclusion(rule)
         if rule.table == table and not isinstance(rule, SumEq) and _made(frames, number):
             found.append((number, rule))
     return found
@@ -119,10 +120,10 @@ def _made(frames: Frames, number: int) -> bool:
     )
 
 
-def _serving(frames: Frames, table: str) -> list[tuple[int, Requires]]:
+def _serving(frames: Frames, table: str) -> list[Requires]:
     """Rules of earlier tables that require rows of this one."""
     return [
-        (number, rule)
+        rule
         for number, rule in enumerate(frames.schema.rules)
         if isinstance(rule, Requires) and rule.needs == table and rule.table != table and _made(frames, number)
     ]
@@ -234,7 +235,7 @@ def remove(frames: Frames, marks: dict[str, Mask]) -> None:
                 else np.full(len(rows), -1)
             )
     for frame in frames.made.values():
-        _move_targets(frames, frame, moved)
+        _move_targets(frame, moved)
         frame.drop(marks[frame.table.key])
     settle(frames)
 
@@ -255,7 +256,7 @@ def settle(frames: Frames) -> None:
             break
 
 
-def _move_targets(frames: Frames, frame: Frame, moved: dict[str, Rows]) -> None:
+def _move_targets(frame: Frame, moved: dict[str, Rows]) -> None:
     """Polymorphic references follow the rows that they point to; those to removed rows go to the first row left."""
     pair = frame.table.polymorphic
     if pair is None:

@@ -35,8 +35,6 @@ class Frame:
         self.born: Rows = np.zeros(n, np.int64)
         self.ends: Rows = np.zeros(n, np.int64)
         """The last moment at which a row is known to have changed."""
-        self.floor: Rows = np.zeros(n, np.int64)
-        """The moment before which a row cannot have been born: its parents were not there."""
 
     def keep(self, rows: Rows) -> None:
         """Keep these rows, in this order.  References of the table to itself follow; those from elsewhere do not."""
@@ -50,7 +48,7 @@ class Frame:
             self.cols[key] = values[rows]
         for key, mask in self.nulls.items():
             self.nulls[key] = mask[rows]
-        self.born, self.ends, self.floor = self.born[rows], self.ends[rows], self.floor[rows]
+        self.born, self.ends = self.born[rows], self.ends[rows]
         self.n = len(rows)
 
     def drop(self, bad: Mask) -> None:

@@ -48,10 +48,10 @@ def _uuid(high: int, low: int) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def render(frames: Frames, frame: Frame, ids: dict[str, list[Any]]) -> list[list[Any]]:
+def render(frame: Frame, ids: dict[str, list[Any]]) -> list[list[Any]]:
     """The columns of a table as they are stored, in the table's order."""
     moments = _texts(frame)
-    return [_stored(frames, frame, column, ids, moments) for column in frame.table.columns]
+    return [_stored(frame, column, ids, moments) for column in frame.table.columns]
 
 
 def _texts(frame: Frame) -> dict[str, Array]:
@@ -69,9 +69,7 @@ def _texts(frame: Frame) -> dict[str, Array]:
     }
 
 
-def _stored(
-    frames: Frames, frame: Frame, column: Column, ids: dict[str, list[Any]], moments: dict[str, Array]
-) -> list[Any]:
+def _stored(frame: Frame, column: Column, ids: dict[str, list[Any]], moments: dict[str, Array]) -> list[Any]:
     table, key = frame.table, column.key
     if key in ids.get(table.key, ()) or (key,) == table.primary_key:
         return ids[table.key]
@@ -114,7 +112,7 @@ def load(frames: Frames, ids: dict[str, list[Any]], statements: list[str]) -> ap
         if statement.startswith("CREATE TABLE"):
             connection.execute(statement)
     for table in frames.schema.tables:
-        columns = render(frames, frames[table.key], ids)
+        columns = render(frames[table.key], ids)
         marks = ", ".join("?" * len(columns))
         connection.executemany(f"INSERT INTO {quote(table.name)} VALUES ({marks})", zip(*columns, strict=True))
     for statement in statements:
@@ -166,7 +164,7 @@ def marks(
     for table, rows in broken:
         frame = frames[table]
         if frame.table.key_style == "composite":
-            parts = [_stored(frames, frame, frame.table[k], ids, {}) for k in frame.table.primary_key]
+            parts = [_stored(frame, frame.table[k], ids, {}) for k in frame.table.primary_key]
             own = {key: row for row, key in enumerate(zip(*parts, strict=True))}
         else:
             own = {(key,): row for row, key in enumerate(ids[table])}

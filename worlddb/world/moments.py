@@ -66,7 +66,7 @@ def births(frames: Frames, frame: Frame, when: Era, stream: Stream, pools: Pools
         born = _business_time(floor + (share * (when.now - floor)).astype(np.int64), stream, pools)
         if not settled:
             born = _in_bursts(born, floor, when, stream.child("bursts"), pools)
-    frame.floor, frame.now = floor, when.now
+    frame.now = when.now
     frame.born = np.clip(born, np.minimum(floor + 60, when.now), when.now)
     frame.ends = frame.born
     frame.keep(np.argsort(frame.born, kind="stable"))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any
 
 import numpy as np
 
 from worlddb.errors import BadRequest
 from worlddb.rng import Stream
-from worlddb.schema.model import Column, Schema, Table
+from worlddb.schema.model import Column, Table
 from worlddb.schema.rules import SumEq
 from worlddb.semantics.draw import distinct, draw
 from worlddb.semantics.groups import companies, people, places, reviews
@@ -190,8 +189,3 @@ def compute(frame: Frame, column: Column) -> None:
     masks = [frame.nulls[k] for k in needs if k in frame.nulls]
     if masks:
         frame.nulls[column.key] = np.logical_or.reduce(masks)
-
-
-def totals_of(schema: Schema, table: str) -> list[Any]:
-    """The sum_eq and balance rules whose column stands in `table`."""
-    return [r for r in schema.rules if isinstance(r, SumEq) and r.table == table]
