@@ -90,7 +90,7 @@ def test_every_domain_grows(name: str) -> None:
 
 def test_grafts_stand_on_tables_of_the_host() -> None:
     base = domain_schema("hotel")
-    grown = graft(base, Stream(5), 20, None)
+    grown = graft(base, Stream(5), 20)
     added = {t.key for t in grown.tables} - {t.key for t in base.tables}
     assert len(added) >= 5
     assert all(f.table in grown for _, f in grown.edges())

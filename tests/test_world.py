@@ -22,12 +22,13 @@ from worlddb.rng import Stream
 from worlddb.schema.ddl import checks
 from worlddb.schema.domains import domain_names, domain_schema
 from worlddb.schema.model import Schema
-from worlddb.schema.rules import SumEq, quote
+from worlddb.schema.rules import KINDS, Balance, SumEq, quote
 from worlddb.semantics.pools import load_pools
 from worlddb.semantics.recognise import recognises
 from worlddb.semantics.types import is_a
 from worlddb.version import GENERATOR
 from worlddb.world import image, moments
+from worlddb.world.cures import CURES
 from worlddb.world.fill import fill
 from worlddb.world.formula import evaluate
 from worlddb.world.frame import Frames
@@ -279,6 +280,20 @@ def test_stamps_follow_the_state() -> None:
     assert stamped > 300
 
 
+def test_nothing_changed_before_it_was_there() -> None:
+    for world, table, rows in each_table("any"):
+        if "created_at" not in table:
+            continue
+        followers = ["updated_at", *(table.lifecycle.stamps.values() if table.lifecycle else ())]
+        for key in (k for k in followers if k in table):
+            early = [r for r in rows if r[key] and r[key] < r["created_at"]]
+            assert not early, (world.id, table.key, key)
+
+
+def test_every_kind_of_rule_has_a_cure_or_is_a_total() -> None:
+    assert set(CURES) | {SumEq, Balance} == set(KINDS)
+
+
 def test_children_are_born_after_their_parents() -> None:
     early = seen = 0
     for world in WORLDS:
@@ -368,3 +383,17 @@ def test_bad_arguments() -> None:
     for seed in (-1, 2**63):
         with pytest.raises(BadRequest, match="out of range"):
             generate(seed)
+
+
+def test_a_domain_file_of_ones_own(tmp_path: Path) -> None:
+    text = (Path(__file__).parent.parent / "schemas" / "domains" / "library.yaml").read_text()
+    path = tmp_path / "reading_room.yaml"
+    path.write_text(text.replace("id: library", "id: reading_room"))
+    world = generate(5, domain=str(path))
+    assert world.schema.domain == "reading_room"
+    assert world.recipe.domain.startswith("reading_room@")
+    assert check(world) == []
+    path.write_text(text.replace("id: library", "id: reading_room").replace("patron", "reader"))
+    assert generate(5, domain=str(path)).recipe.domain != world.recipe.domain
+    with pytest.raises(BadRequest, match="give that file"):
+        generate(5, domain=world.recipe.domain)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from worlddb.errors import StoreError
+from worlddb.errors import BadRequest, StoreError
 from worlddb.parallel import each, worker_count
 from worlddb.spawner import Progress
 from worlddb.store import Entry, StoreRecipe, open_store, read_codecs, read_shard, shard_path
@@ -45,20 +45,22 @@ def check_store(
     *,
     regrow: bool = False,
     pools: Path | None = None,
+    domain: str = "",
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Check every world: digest, integrity, foreign keys, rules; and that the catalogue agrees.
 
-    With `regrow`, each world is also grown again from its recipe and compared byte by byte.  Damage is reported, not
-    raised, and does not keep the other worlds from being checked.
+    With `regrow`, each world is also grown again from its recipe and compared byte by byte, with the `pools` and the
+    `domain` file that the store was grown with, where they were not worlddb's own.  Damage is reported, not raised, and
+    does not keep the other worlds from being checked.
 
     Raises:
         StoreError: `path` holds no store, or one of a newer format, or its store.json or dictionaries are damaged.
     """
     store = open_store(path)
     read_codecs(store.path, store.recipe)
-    jobs = [Job(store.path, store.recipe, number, regrow, pools) for number in store.shards]
+    jobs = [Job(store.path, store.recipe, number, regrow, pools, domain) for number in store.shards]
     faults, done, unsound = [], 0, 0
     for job, found in zip(jobs, each(check_shard, jobs, min(worker_count(workers), max(1, len(jobs)))), strict=True):
         faults += found.faults
@@ -82,6 +84,7 @@ class Job(NamedTuple):
     number: int
     regrow: bool
     pools: Path | None
+    domain: str
 
 
 class Found(NamedTuple):
@@ -127,15 +130,18 @@ def _check_entry(entry: Entry, job: Job) -> list[str]:
         faults.append(f"its schema makes it '{world.id}'")
     faults += check(world)
     if job.regrow:
-        faults += _regrow(world, job.pools)
+        faults += _regrow(world, job.pools, job.domain)
     return faults
 
 
-def _regrow(world: World, pools: Path | None) -> list[str]:
+def _regrow(world: World, pools: Path | None, domain: str) -> list[str]:
     from worlddb.world.generate import generate
 
     recipe = world.recipe
-    again = generate(recipe.seed, recipe.profile, domain=recipe.domain, pools=pools)
+    try:
+        again = generate(recipe.seed, recipe.profile, domain=domain or recipe.domain, pools=pools)
+    except BadRequest as error:
+        return [str(error)]
     if again.recipe != recipe:
         return [f"this worlddb grows it by another recipe: {again.recipe}"]
     return [] if again.digest == world.digest else [f"grown again, its digest is {again.digest[:16]}…"]

@@ -65,7 +65,7 @@ def spawn(
         seed: of the first world, 0 if not given; with `suite`, one of the suite's seeds, by default its first.
         profile: size of the worlds, 'default' if not given; not with `suite`.
         suite: 'train', 'eval' or 'smoke', which bring seeds and a mix of profiles.
-        domain: grow this domain only.
+        domain: grow this domain only: a name, or a domain file of your own (.yaml).
         pools: folder of value pools to use instead of the shipped ones.
         workers: processes, None for one per core; with more than one, a script needs `if __name__ == "__main__":`.
         resume: complete the store that `out` holds, if it holds one.
@@ -94,7 +94,7 @@ def spawn(
     with _claimed(home):
         codecs = _begin(home, recipe)
         there_already = _sound_shards(home, recipe)
-        jobs = [Job(home, recipe, k, pools) for k in range(recipe.shards) if k not in there_already]
+        jobs = [Job(home, recipe, k, pools, domain or "") for k in range(recipe.shards) if k not in there_already]
         grown = each(grow_shard, jobs, min(processes, max(1, len(jobs))))
         _gather(home, recipe, codecs, there_already, grown, progress or _silent)
     return open_store(home)
@@ -131,22 +131,23 @@ class Job(NamedTuple):
     recipe: StoreRecipe
     number: int
     pools: Path | None
+    domain: str
+    """A name or a file; empty: as the recipe says."""
 
 
 def grow_shard(job: Job) -> int:
     """Grow the worlds of one shard and write it; returns its number."""
-    from worlddb.schema.domains import load_domain
     from worlddb.world.generate import generate
 
     worlds, notes = [], {}
     for position in job.recipe.positions(job.number):
         wanted = job.recipe.world(position)
-        world = generate(wanted.seed, wanted.profile, domain=wanted.domain, pools=job.pools)
+        world = generate(wanted.seed, wanted.profile, domain=job.domain or wanted.domain, pools=job.pools)
         if world.recipe != wanted:
             raise BrokenPromise(f"world {position} has the recipe {world.recipe}, not {wanted}")
         worlds.append((position, world))
-        domain = load_domain(world.schema.domain)
-        notes[domain.id] = DomainNote(domain.id, domain.group, domain.title, domain.summary)
+        schema = world.schema
+        notes[schema.domain] = DomainNote(schema.domain, schema.group, schema.title, schema.summary)
     write_shard(shard_path(job.home, job.number), worlds, notes, _codecs(job.home, job.recipe))
     return job.number
 
@@ -224,7 +225,7 @@ def plan(asked: Request, pools: str, there: StoreRecipe | None = None) -> StoreR
         UnknownName: no such profile, suite or domain.
         BadRequest: n below 1, or arguments that do not go together.
     """
-    from worlddb.schema.domains import load_domain
+    from worlddb.schema.domains import label
     from worlddb.world.profiles import profile as find_profile
 
     first, n, profiles = _suite_plan(asked) if asked.suite else _plain_plan(asked)
@@ -232,13 +233,11 @@ def plan(asked: Request, pools: str, there: StoreRecipe | None = None) -> StoreR
         raise BadRequest(f"n is {n}; ask for 1 world or more")
     if first < 0 or first + n > 2**63:
         raise BadRequest(f"seeds {first} to {first + n - 1} do not all lie in 0 to 2**63 - 1; choose another seed")
-    if asked.domain:
-        load_domain(asked.domain)
     rows = [sum(p.rows) // len(p.rows) for p in map(find_profile, profiles)]
     mean = max(1, sum(rows) // len(rows))
     return StoreRecipe(
         seed=first, n=n, profile="" if asked.suite else profiles[0], suite=asked.suite or "", profiles=profiles,
-        domain=asked.domain or "", generator=GENERATOR, pools=pools,
+        domain=label(asked.domain or ""), generator=GENERATOR, pools=pools,
         shard=there.shard if there else max(1, min(SHARD_WORLDS, SHARD_ROWS // mean)),
         dictionaries=there.dictionaries if there else tuple(map(short_digest, shipped_dictionaries())),
     )  # fmt: skip

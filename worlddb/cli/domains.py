@@ -19,12 +19,14 @@ def domains(file: Path | None, as_json: bool) -> None:
     Examples:
       worlddb domains
       worlddb domains --check my_domains/bakery.yaml
+      worlddb spawn --n 20 --domain my_domains/bakery.yaml --out data/bakery
     """
     from worlddb.schema.domains import domain_names, load_domain, read_domain
 
     if file is not None:
         domain = read_domain(file)
         click.echo(f"{file} is sound: {len(domain.entities)} entities, {len(domain.rules)} rules")
+        click.echo(f"grow worlds from it with: worlddb spawn --n 20 --domain {file} --out data/{domain.id}")
         return
     columns = ("domain", "group", "entities", "rules", "title")
     loaded = map(load_domain, domain_names())

@@ -28,7 +28,7 @@ def _complete_suite(ctx: click.Context, param: click.Parameter, incomplete: str)
 @click.option("--seed", type=int, help="Seed of the first world, 0 if not given; world i has seed SEED + i.")
 @click.option("--profile", shell_complete=_complete_profile, help="Size: default, tiny, small, large, huge or wide.")
 @click.option("--suite", shell_complete=_complete_suite, help="Seeds and a mix of profiles: train, eval or smoke.")
-@click.option("--domain", help="Grow this domain only; 'worlddb domains' lists them.")
+@click.option("--domain", help="Grow this domain only: a name ('worlddb domains' lists them) or a file of your own.")
 @click.option("--pools", type=click.Path(path_type=Path), help="Folder of your own value pools.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=DEFAULT_STORE, show_default=True, help="Folder to make."

@@ -144,9 +144,10 @@ def stats(path: Path, as_json: bool, workers: int | None) -> None:
 @store_argument
 @click.option("--regrow", is_flag=True, help="Grow each world again from its recipe, too, and compare.")
 @click.option("--pools", type=click.Path(path_type=Path), help="The value pools that the store was grown with.")
+@click.option("--domain", default="", help="The domain file that the store was grown with.")
 @json_option
 @workers_option
-def check(path: Path, regrow: bool, pools: Path | None, as_json: bool, workers: int | None) -> None:
+def check(path: Path, regrow: bool, pools: Path | None, domain: str, as_json: bool, workers: int | None) -> None:
     """Check every world of the store PATH (data/out if not given): digest, integrity, foreign keys, rules.
 
     The exit status is 1 where anything is wrong.
@@ -159,7 +160,7 @@ def check(path: Path, regrow: bool, pools: Path | None, as_json: bool, workers: 
     from worlddb.check import check_store
 
     with progress("checking") as report:
-        found = check_store(path, regrow=regrow, pools=pools, workers=workers, progress=report)
+        found = check_store(path, regrow=regrow, pools=pools, domain=domain, workers=workers, progress=report)
     if as_json:
         print_json(found)
     else:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
-from worlddb.errors import BrokenFile, UnknownName, WorlddbError
+from worlddb.errors import BadRequest, BrokenFile, UnknownName, WorlddbError
 from worlddb.library import folder
 from worlddb.schema.model import Column, ForeignKey, Lifecycle, Schema, Table
 from worlddb.schema.rules import AnyRule
@@ -120,37 +121,48 @@ def archetypes() -> dict[str, Archetype]:
     return _convert(read_yaml(path), dict[str, Archetype], path)
 
 
-def domain_names(home: Path | None = None) -> tuple[str, ...]:
-    """Names of all domains of a folder (by default the shipped one), sorted."""
-    return _domain_names(home or folder("schemas") / "domains")
+@cache
+def domain_names() -> tuple[str, ...]:
+    """Names of all domains that come with worlddb, sorted."""
+    return tuple(sorted(p.stem for p in (folder("schemas") / "domains").glob("*.yaml")))
 
 
 @cache
-def _domain_names(home: Path) -> tuple[str, ...]:
-    return tuple(sorted(p.stem for p in home.glob("*.yaml")))
-
-
-def load_domain(name: str, home: Path | None = None) -> Domain:
-    """A domain by name.
+def load_domain(name: str) -> Domain:
+    """A domain that comes with worlddb, by name.
 
     Raises:
         UnknownName: there is none.
         BrokenFile: the file does not follow the format, or speaks of something that it does not define.
     """
-    return _load_domain(name, home or folder("schemas") / "domains")
+    if name not in domain_names():
+        raise UnknownName("domain", name, domain_names())
+    return read_domain(folder("schemas") / "domains" / f"{name}.yaml")
 
 
 @cache
-def _load_domain(name: str, home: Path) -> Domain:
-    if name not in _domain_names(home):
-        raise UnknownName("domain", name, _domain_names(home))
-    return read_domain(home / f"{name}.yaml")
-
-
-@cache
-def domain_schema(name: str, home: Path | None = None) -> Schema:
+def domain_schema(name: str) -> Schema:
     """`expand` of the domain of that name, made once."""
-    return expand(load_domain(name, home))
+    return expand(load_domain(name))
+
+
+def is_file(domain: str) -> bool:
+    """True where a domain is given as a file rather than by name."""
+    return domain.endswith((".yaml", ".yml"))
+
+
+def label(domain: str) -> str:
+    """What a recipe says of a chosen domain: its name, or for a file its id and the start of its SHA-256.
+
+    Raises:
+        UnknownName, BrokenFile: as `load_domain` and `read_domain`.
+        BadRequest: it is such a label itself, which names a file without leading to it.
+    """
+    if is_file(domain):
+        return f"{read_domain(Path(domain)).id}@{sha256(Path(domain).read_bytes()).hexdigest()[:12]}"
+    if "@" in domain:
+        raise BadRequest(f"'{domain.split('@')[0]}' grew from a domain file of its own; give that file as the domain")
+    return load_domain(domain).id if domain else ""
 
 
 def read_domain(path: Path) -> Domain:
@@ -214,7 +226,10 @@ def expand(domain: Domain) -> Schema:
             if other not in domain.entities:
                 raise UnknownName(f"entity (entities.{key}.links)", other, domain.entities)
             tables.append(junction(key, other, domain.id))
-    return Schema(domain=domain.id, title=domain.title, tables=tuple(tables), rules=domain.rules)
+    return Schema(
+        domain=domain.id, title=domain.title, group=domain.group, summary=domain.summary, tables=tuple(tables),
+        rules=domain.rules,
+    )  # fmt: skip
 
 
 def _expand_entity(domain: Domain, key: str, entity: Entity) -> Table:
@@ -248,7 +263,7 @@ def _expand_entity(domain: Domain, key: str, entity: Entity) -> Table:
     return Table(
         key=key, name=key, archetype=entity.archetype, columns=tuple(columns.values()), primary_key=("id",),
         foreign_keys=tuple(keys), lifecycle=lifecycle, title=title, size=entity.size or kind.size,
-        names=(words.heads, words.modifiers) if words.heads else (), origin=domain.id, lasts=entity.lasts,
+        names=(words.heads, words.modifiers) if words.heads else (), origin=domain.id, aka=entity.aka, lasts=entity.lasts,
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from worlddb.rng import Stream
 from worlddb.schema import decorate, naming
 from worlddb.schema.ddl import formula_tokens
-from worlddb.schema.domains import archetypes, domain_names, domain_schema
+from worlddb.schema.domains import archetypes, domain_names, domain_schema, expand, is_file, read_domain
 from worlddb.schema.model import Column, Schema, Table
 from worlddb.schema.rules import sound
 from worlddb.semantics.types import is_a
@@ -29,12 +29,12 @@ HOSTS = ("party", "staff", "org", "place", "catalog_item", "account", "taxonomy"
 """Archetypes whose tables can stand in for a grafted entity's parent of the same archetype."""
 
 
-def grow(stream: Stream, tables: int, domain: str = "", home: Path | None = None) -> Schema:
-    """A random schema of about `tables` tables, of the given domain or of one drawn from the folder `home`."""
-    domain = domain or stream.child("domain").pick(domain_names(home))
-    schema = domain_schema(domain, home)
+def grow(stream: Stream, tables: int, domain: str = "") -> Schema:
+    """A random schema of about `tables` tables, of the given domain (a name or a .yaml file) or of one drawn."""
+    domain = domain or stream.child("domain").pick(domain_names())
+    schema = expand(read_domain(Path(domain))) if is_file(domain) else domain_schema(domain)
     schema = drop_leaves(schema, stream.child("drop"), tables)
-    schema = graft(schema, stream.child("graft"), tables, home)
+    schema = graft(schema, stream.child("graft"), tables)
     schema = choose_columns(schema, stream.child("columns"))
     schema = decorate.decorate(schema, stream.child("decorate"))
     return naming.rename(schema, stream.child("naming"))
@@ -70,7 +70,7 @@ def without(schema: Schema, gone: set[str]) -> Schema:
 # --- graft
 
 
-def graft(schema: Schema, stream: Stream, tables: int, home: Path | None) -> Schema:
+def graft(schema: Schema, stream: Stream, tables: int) -> Schema:
     """Bring in entities of other domains, on the parents that the schema has, until it has about `tables` tables."""
     wanted = max(tables - len(schema.tables), 0)
     if wanted == 0 and stream.chance(0.5):
@@ -78,7 +78,7 @@ def graft(schema: Schema, stream: Stream, tables: int, home: Path | None) -> Sch
     for attempt in range(8 * wanted):
         if wanted <= 0:
             break
-        source = domain_schema(stream.pick(domain_names(home)), home)
+        source = domain_schema(stream.pick(domain_names()))
         if source.domain != schema.domain:
             grown = _graft_one(schema, source, stream.child(str(attempt)), limit=wanted)
             wanted -= len(grown.tables) - len(schema.tables)

@@ -126,6 +126,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict=
     """How long its bookings or contracts usually last ('2 days'); a hint for filling."""
     origin: str = ""
     """The domain file the table comes from; empty for an imported one."""
+    aka: tuple[str, ...] = ()
+    """Other names that a company might give it; empty once it has been named."""
 
     def __getitem__(self, key: str) -> Column:
         return self._columns[key]
@@ -153,6 +155,10 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict
 
     domain: str
     title: str
+    group: str = ""
+    """The branch of business that the domain belongs to."""
+    summary: str = ""
+    """One sentence on what the database is about."""
     tables: tuple[Table, ...]
     rules: tuple[AnyRule, ...] = ()
     style: str = ""

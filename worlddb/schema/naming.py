@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from worlddb.errors import WorlddbError
 from worlddb.library import folder
 from worlddb.rng import Stream
-from worlddb.schema.domains import load_domain, read_yaml
+from worlddb.schema.domains import read_yaml
 from worlddb.schema.model import Column, Lifecycle, Schema, Table
 from worlddb.schema.rules import AnyRule, Scope, Where
 
@@ -70,11 +70,7 @@ class House:
 
     def _entity(self, table: Table) -> str:
         """What the company calls the entity: the key or one of its synonyms."""
-        aka: tuple[str, ...] = ()
-        if table.origin:
-            entity = load_domain(table.origin).entities.get(table.key)
-            aka = entity.aka if entity else ()
-        return self.stream.child("entity", table.key).pick((table.key, *aka))
+        return self.stream.child("entity", table.key).pick((table.key, *table.aka))
 
     def style(self) -> str:
         """The habits in words."""
@@ -120,7 +116,7 @@ def _rename_table(table: Table, house: House, taken: set[str]) -> Table:
     columns = tuple(_rename_column(table, c, house, used) for c in table.columns)
     lifecycle = _respell_lifecycle(table.lifecycle, house) if table.lifecycle else None
     prefix = abbreviation(house.words[table.key], 3).upper()
-    return replace(table, name=name, columns=columns, lifecycle=lifecycle, code_prefix=prefix)
+    return replace(table, name=name, aka=(), columns=columns, lifecycle=lifecycle, code_prefix=prefix)
 
 
 def _table_name(word: str, house: House) -> str:

@@ -9,6 +9,7 @@ import apsw
 from worlddb.errors import BadRequest, BrokenPromise
 from worlddb.rng import Stream
 from worlddb.schema.ddl import ddl
+from worlddb.schema.domains import label
 from worlddb.schema.grow import grow
 from worlddb.schema.model import Schema
 from worlddb.schema.rules import SumEq
@@ -30,12 +31,13 @@ def generate(seed: int, profile: str = "default", *, domain: str = "", pools: Pa
     Args:
         seed: 0 <= seed < 2**63.
         profile: a name from schemas/profiles.yaml; it sets the size.
-        domain: a name from schemas/domains/; empty: drawn from the seed.
+        domain: a name from schemas/domains/, or a domain file of your own (.yaml); empty: drawn from the seed.
         pools: a folder made by `worlddb pools build`; None: the pools that come with worlddb.
 
     Raises:
         BadRequest: the seed is out of range.
         UnknownName: no such profile or domain.
+        BrokenFile: the domain file is not sound.
 
     >>> world = generate(42)
     >>> world.recipe.seed, world.rows > 300
@@ -44,13 +46,14 @@ def generate(seed: int, profile: str = "default", *, domain: str = "", pools: Pa
     if not 0 <= seed < 1 << 63:
         raise BadRequest(f"seed {seed} is out of range; take one from 0 to {(1 << 63) - 1}")
     size, words = profile_named(profile), load_pools(pools)
+    chosen = label(domain)
     stream = Stream(seed, profile)
     schema = grow(stream.child("schema"), stream.child("tables").pick(size.tables), domain)
     when = moments.era(stream.child("era"))
     locale = stream.child("locale").pick(words.locales)
     frames = fill(schema, stream.child("count").pick(size.rows), when, stream.child("world"), words, locale)
     data = _prove(schema, frames, stream.child("keys"))
-    recipe = Recipe(seed=seed, profile=profile, generator=GENERATOR, pools=words.digest[:16], domain=domain)
+    recipe = Recipe(seed=seed, profile=profile, generator=GENERATOR, pools=words.digest[:16], domain=chosen)
     counts = {key: frame.n for key, frame in frames.made.items()}
     return World(recipe=recipe, schema=schema, image=data, now=when.now, locale=locale, counts=counts)
 

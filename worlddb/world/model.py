@@ -27,7 +27,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     pools: str
     """The first 16 hex digits of the value pools' digest."""
     domain: str = ""
-    """The domain, where the caller chose it; empty: drawn from the seed."""
+    """The domain, where the caller chose it ('id@digest' for a file of the caller's); empty: drawn from the seed."""
 
     def __str__(self) -> str:
         """The recipe as text of at most 64 bytes (a chosen domain adds its name): 'default/42/1/0a6b18e2c3d4f506'."""

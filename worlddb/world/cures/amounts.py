@@ -60,7 +60,10 @@ def _trim(frames: Frames, frame: Frame, rule: Cap) -> Mask:
 def _fill_up(frames: Frames, frame: Frame, rule: Cap, stream: Stream) -> Mask:
     """Move rows from full groups to others; the rows for which there is no room there either."""
     where = frames.holds(rule.table, rule.where)
-    amount = frames.look(rule.table, rule.column)[0] if rule.column else np.ones(frame.n, np.int64)
+    amount = np.ones(frame.n, np.int64)
+    if rule.column:
+        values, null = frames.look(rule.table, rule.column)
+        amount = np.where(null, 0, values)
     bad = _excess(frames, rule, amount, where, rule.each_day)
     if bad.any():
         move_elsewhere(frames, frame, rule.per, bad, stream)

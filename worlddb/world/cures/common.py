@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from worlddb.schema.ddl import formula_tokens
 from worlddb.schema.rules import Where
 from worlddb.semantics.types import semantic_type
 from worlddb.world.frame import Array, Frame, Frames, Mask, Rows
@@ -34,7 +35,7 @@ def limit(frames: Frames, rule: Any) -> Array:
 
 def changeable(frame: Frame, key: str) -> bool:
     """True where a column may be changed on its own: a number or moment of this table that no formula ties."""
-    tied = any(key in c.formula.split() or (c.key == key and c.formula) for c in frame.table.columns)
+    tied = any(key in formula_tokens(c.formula) or c.key == key for c in frame.table.columns if c.formula)
     return key in frame.cols and key not in frame.table.key_columns and not tied and not frame.table[key].values
 
 
@@ -87,7 +88,7 @@ def demote(frame: Frame, where: Where, bad: Mask) -> Mask:
     machine, states = frame.table.lifecycle, where.get("status")
     if machine is None or machine.column != "status" or not isinstance(states, tuple) or not bad.any():
         return bad
-    codes = frame.cols["status"]
+    codes = frame.cols["status"].copy()  # a new array: fill.py tells by it that something was mended
     left = bad.copy()
     for code, state in enumerate(machine.states):
         earlier = [s for s in machine.routes[state] if s not in states]
@@ -99,6 +100,7 @@ def demote(frame: Frame, where: Where, bad: Mask) -> Mask:
                 if passed not in kept:
                     frame.nulls[stamp] = frame.nulls[stamp] | here
             left &= ~here
+    frame.cols["status"] = codes
     return left
 
 
@@ -120,8 +122,16 @@ def blank(frame: Frame, key: str, bad: Mask) -> Mask:
 
 
 def set_moments(frame: Frame, key: str, moments: Rows) -> None:
-    """Write a temporal column; a birth column moves the births with it, and none past now."""
+    """Write a temporal column; a birth column moves the births with it, and all that came after them; none past now."""
     if key in BIRTH_COLUMNS:
         moments = np.minimum(moments, frame.now)
-        frame.born = moments
+        later = np.maximum(moments - frame.born, 0)
+        machine = frame.table.lifecycle
+        for follower in ("updated_at", *(machine.stamps.values() if machine else ())):
+            if follower in frame.cols:
+                frame.cols[follower] = np.minimum(frame.cols[follower] + later, frame.now)
+        frame.born, frame.ends = moments, np.minimum(frame.ends + later, frame.now)
+        for other in BIRTH_COLUMNS:
+            if other in frame.cols:
+                frame.cols[other] = moments
     frame.cols[key] = moments

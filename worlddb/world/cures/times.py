@@ -44,6 +44,9 @@ def _bounds(frames: Frames, frame: Frame, rule: Window) -> tuple[Rows, Rows]:
         moments, lost = frames.look(rule.table, rule.before)
         last = moments - (seconds(rule.notice) if rule.notice else 0)
         high = np.where(lost, high, np.minimum(high, last))
+    machine = frame.table.lifecycle
+    if machine and rule.time in machine.stamps.values():
+        low, high = np.maximum(low, frame.born), np.minimum(high, frame.now)
     if rule.time in BIRTH_COLUMNS:
         high = np.minimum(high, frame.now)
     return low, high
@@ -96,6 +99,9 @@ def immutable(frames: Frames, frame: Frame, rule: Immutable, stream: Stream) -> 
     updated = frame.cols[rule.updated]
     late = where & ~lost & (updated > frozen)
     if late.any():
+        for key in BIRTH_COLUMNS:  # what froze was there before
+            if key in frame.cols:
+                set_moments(frame, key, np.where(late, np.minimum(frame.born, frozen), frame.born))
         frame.cols[rule.updated] = np.where(late, frozen, updated)
     return none(frame)
 
@@ -109,6 +115,7 @@ def no_overlap(frames: Frames, frame: Frame, rule: NoOverlap, stream: Stream) ->
     start, unset = frames.look(rule.table, rule.start)
     end, open_end = frames.look(rule.table, rule.end)
     if start.dtype == object:  # times of day
+        end = np.where(open_end, "~", end)
         start, end = np.unique(np.concatenate([start, end]), return_inverse=True)[1].reshape(2, -1).astype(np.int64)
     end = np.where(open_end, FAR, end)
     counted = frames.holds(rule.table, rule.where) & ~lost & ~unset
