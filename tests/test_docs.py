@@ -91,8 +91,11 @@ def test_every_command_has_help_with_an_example() -> None:
 
 
 def test_the_sample_is_what_the_generator_gives() -> None:
-    from tests.sample import PROFILE, SAMPLE, SEED, WORLDS
+    from tests.sample import PICTURE, PICTURED, PROFILE, SAMPLE, SEED, WORLDS
     from worlddb.export.query import query
+    from worlddb.schema.diagram import svg
+
+    assert PICTURE.read_text() == svg(generate(PICTURED).schema), "run `make sample`"
 
     found = query(SAMPLE, "SELECT seed, digest FROM worlds ORDER BY seed").rows
     assert [tuple(r) for r in found] == [(s, generate(s, PROFILE).digest) for s in range(SEED, SEED + WORLDS)], (

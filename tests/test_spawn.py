@@ -17,6 +17,7 @@ import pytest
 
 import worlddb
 from worlddb.catalog import catalog_path
+from worlddb.check import check_store
 from worlddb.errors import BadRequest, StoreError, UnknownName, WorlddbError
 from worlddb.parallel import each, worker_count
 from worlddb.spawner import Request, plan, spawn, suites
@@ -305,3 +306,15 @@ def test_a_worker_that_dies_is_no_hang():
 def test_workers_default_to_the_cores():
     assert worker_count(None) >= 1
     assert worker_count(3) == 3
+
+
+def test_a_domain_file_of_ones_own(tmp_path: Path) -> None:
+    file, text = tmp_path / "reading_room.yaml", (ROOT / "schemas" / "domains" / "library.yaml").read_text()
+    file.write_text(text.replace("id: library", "id: reading_room"))
+    store = spawn(tmp_path / "out", 3, profile="tiny", domain=str(file), workers=1)
+    assert {w.schema.domain for w in store} == {"reading_room"}
+    assert check_store(tmp_path / "out", regrow=True, domain=str(file), workers=1).ok
+    assert "give that file" in check_store(tmp_path / "out", regrow=True, workers=1).faults[0].what
+    with pytest.raises(BadRequest, match="give that file"):
+        spawn(tmp_path / "out", resume=True, workers=1)
+    assert len(spawn(tmp_path / "out", domain=str(file), resume=True, workers=1)) == 3
