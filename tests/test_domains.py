@@ -109,9 +109,15 @@ BROKEN = [
         "parents: [propertie]",
         r"entities\.room_type\.parents.*'propertie'.*did you mean 'property'",
     ),
-    ("kind: no_overlap", "kind: no_overlaps", r"rules\.0.*'no_overlaps'"),
+    ("kind: no_overlap", "kind: no_overlaps", r"rules\[0\]\.kind: .*'no_overlaps'"),
     ("id: hotel", "id: motel", r"id: 'motel' differs from the file's name"),
     ("tentative > confirmed", "tentative >> confirmed", r"entities\.reservation\.states.*is no chain of states"),
+    ("drop: [", "drop: [wings, ", r"entities\.\w+\.drop: archetype .* has no column 'wings'"),
+    (
+        "max_guests: {type: capacity, low: 2, high: 6}",
+        "max_guests: {type: capacity, low: 9, high: 6}",
+        r"max_guests: low 9 is above high 6",
+    ),
     ("at_most: room_type.max_guests", "at_most: room_type.max_guest", r"rules\[\d+\] \(cap\).*no column 'max_guest'"),
 ]
 

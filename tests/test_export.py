@@ -178,3 +178,37 @@ def test_a_statement_without_a_result(home):
 
 def test_error_messages_fit_a_line():
     assert one_line("Parser Error: bad\n\nLINE 1: SELEC\n        ^") == "Parser Error: bad"
+
+
+@pytest.mark.parametrize("name", ["x[1]", "st*r", "q?q", "h#ash?x=1", "per%cent", "a b'c\"d", "wör"])
+def test_odd_folder_names(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    spawn(Path(name), 2, profile="tiny", workers=1)
+    assert [p.name for p in tmp_path.iterdir()] == [name], "everything lies inside the store"
+    export(Path(name))
+    assert query(Path(name), "SELECT count(*) FROM worlds").rows == [(2,)]
+
+
+def test_moments_with_a_time_zone_and_empty_sql(home):
+    [(moment,)] = query(home, "SELECT to_timestamp(now) FROM worlds LIMIT 1").rows
+    assert moment.tzinfo is not None
+    for nothing in ("", " ; "):
+        with pytest.raises(QueryError, match="no SQL to run"):
+            query(home, nothing)
+
+
+def test_a_smaller_store_does_not_replace_its_export(copy):
+    export(copy)
+    shard_path(copy, 1).unlink()
+    with pytest.raises(StoreError, match="complete the store"):
+        export(copy)
+
+
+def test_an_export_that_lost_its_files(copy):
+    for file in (export(copy) / "rules").rglob("*.parquet"):
+        file.write_bytes(b"no parquet")
+    with pytest.raises(QueryError):
+        query(copy, "SELECT 1")
+    shutil.rmtree(find_export(copy) / "rules")
+    with pytest.raises(QueryError, match="run 'worlddb export' again"):
+        query(copy, "SELECT 1")

@@ -144,3 +144,15 @@ def test_stored_values_are_respelt_everywhere() -> None:
             if table.lifecycle:
                 assert {s for move in table.lifecycle.moves for s in move} <= set(table.lifecycle.states)
                 assert set(table.lifecycle.stamps) <= set(table.lifecycle.states)
+
+
+def test_no_schema_is_too_small() -> None:
+    """Seeds whose leaves once took their whole neighbourhood along, and some thousand others."""
+    from worlddb.world.profiles import profile
+
+    for name, seeds in (("default", (4512, 7564, 102845, *range(700))), ("tiny", (4818, *range(300)))):
+        for seed in seeds:
+            stream = Stream(seed, name)
+            schema = grow(stream.child("schema"), stream.child("tables").pick(profile(name).tables))
+            assert len(schema.tables) >= 3, (name, seed)
+            assert any(t.foreign_keys for t in schema.tables), (name, seed)

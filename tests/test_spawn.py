@@ -218,7 +218,7 @@ def test_a_store_that_is_there(reference, reference_content):
 
 def test_a_store_of_another_generator(reference, tmp_path, monkeypatch):
     home = Path(shutil.copytree(reference, tmp_path / "copy"))
-    monkeypatch.setattr("worlddb.spawner.GENERATOR", "next")
+    monkeypatch.setattr("worlddb.spawner.generator", lambda: "next")
     with pytest.raises(StoreError, match=r"generator is .* there, next here\); complete it with the worlddb and pools"):
         spawn(home, resume=True)
 

@@ -11,7 +11,8 @@ from typing import get_type_hints
 import msgspec
 import pytest
 
-from worlddb.catalog import RECORDS, catalog_path, digests, worlds
+from worlddb.catalog import RECORDS, catalog_path, differences, worlds
+from worlddb.check import check_store
 from worlddb.describe import KINDS, describe, samples
 from worlddb.errors import StoreError, UnknownName
 from worlddb.spawner import spawn
@@ -192,7 +193,8 @@ def test_the_catalogue_says_what_the_worlds_are(home):
     store = open_store(home)
     found = worlds(store)
     assert [w.world for w in found] == list(store.ids())
-    assert digests(store) == {w.id: w.digest for w in store}
+    assert differences(store) == []
+    assert {r.world: r.digest for r in found} == {w.id: w.digest for w in store}
     for record, world in zip(found, store, strict=True):
         assert (record.rows, record.bytes) == (world.rows, len(world.image))
         assert record.tables == len(world.schema.tables)
@@ -263,3 +265,20 @@ def test_few_shards_stay_open(home, monkeypatch):
     store = open_store(home)
     assert isinstance(store, Store)
     assert [store[i].recipe.seed for i in (0, N - 1, 1)] == [SEED, SEED + N - 1, SEED + 1]
+
+
+@pytest.mark.parametrize(
+    "change", ["UPDATE worlds SET title = 'HACKED'", "DELETE FROM rules", "UPDATE columns SET nullable = 1 - nullable"]
+)
+def test_a_catalogue_that_was_tampered_with(copy, change):
+    with sqlite3.connect(catalog_path(copy)) as db:
+        db.execute(change)
+    found = check_store(copy, workers=1)
+    assert [f.where for f in found.faults] == ["catalog"]
+    assert "differs from the shards" in found.faults[0].what
+
+
+def test_a_store_file_that_is_no_text(copy):
+    (copy / "store.json").write_bytes(b"\xff\xfe" * 20)
+    with pytest.raises(StoreError, match=r"store\.json is damaged"):
+        open_store(copy)

@@ -8,19 +8,29 @@ The fields of a record are among those of the row of the same name in describe.p
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from operator import itemgetter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from sqlalchemy import delete, insert
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import registry
 from sqlmodel import Field, Session, SQLModel, col, create_engine, select
 
 from worlddb.describe import KINDS, Description, describe
 from worlddb.errors import StoreError
-from worlddb.store import Codecs, DomainNote, Store, read_domains, read_shard, shard_path, unwritable
+from worlddb.store import (
+    Codecs,
+    DomainNote,
+    Store,
+    read_codecs,
+    read_domains,
+    read_shard,
+    shard_path,
+    unwritable,
+)
 
 _COMPACT = {"sqlite_with_rowid": False}
 """Tables of many rows are stored in the order of their keys, which halves them."""
@@ -152,14 +162,14 @@ def catalog_path(home: Path) -> Path:
 class Writer:
     """Keeps a catalogue in step with the shards."""
 
-    def __init__(self, home: Path, codecs: Codecs) -> None:
-        """Open the catalogue of the store in `home`, or begin one.
+    def __init__(self, home: Path, codecs: Codecs, path: Path | None = None) -> None:
+        """Open the catalogue of the store in `home`, or begin one; `path` puts it elsewhere.
 
         Raises:
             StoreError: it is damaged, or cannot be written.
         """
         self._home, self._codecs = home, codecs
-        self._path = catalog_path(home)
+        self._path = path or catalog_path(home)
         self._engine = _engine(self._path)
         with _errors(self._path):
             Catalog.metadata.create_all(self._engine)
@@ -221,14 +231,40 @@ def worlds(store: Store, domain: str = "", profile: str = "", locale: str = "") 
         return list(session.exec(wanted))
 
 
-def digests(store: Store) -> dict[str, str]:
-    """World -> digest, as the catalogue has them.
+def differences(store: Store) -> list[str]:
+    """Where the catalogue is not what the shards make it: 'rules: 3 rows', or SQLite's word on a damaged file.
 
     Raises:
-        StoreError: the catalogue is missing or damaged.
+        StoreError: the catalogue is missing or damaged, or a shard is.
     """
     with _reading(store) as session:
-        return dict(session.exec(select(WorldRecord.world, WorldRecord.digest)).all())
+        damage = [str(row[0]) for row in session.connection().exec_driver_sql("PRAGMA integrity_check(3)")]
+    if damage != ["ok"]:
+        return damage
+    with TemporaryDirectory() as folder, closing(Writer(store.path, _codecs(store), Path(folder) / "again")) as again:
+        for number in store.shards:
+            again.add(number)
+        return list(_compare(catalog_path(store.path), Path(folder) / "again"))
+
+
+def _codecs(store: Store) -> Codecs:
+    return read_codecs(store.path, store.recipe)
+
+
+def _compare(one: Path, other: Path) -> Iterator[str]:
+    """For each table, how many rows stand in one catalogue alone."""
+    engine = _engine(one)
+    with _errors(one), engine.connect() as db:
+        db.exec_driver_sql("ATTACH ? AS other", (str(other),))
+        for name in Catalog.metadata.tables:
+            halves = (
+                f"SELECT * FROM {a}.{name} EXCEPT SELECT * FROM {b}.{name}"
+                for a, b in (("main", "other"), ("other", "main"))
+            )
+            rows = sum(db.exec_driver_sql(f"SELECT count(*) FROM ({half})").scalar_one() for half in halves)
+            if rows:
+                yield f"{name}: {rows} rows"
+    engine.dispose()
 
 
 @contextmanager
@@ -245,7 +281,7 @@ def _reading(store: Store) -> Iterator[Session]:
 
 
 def _engine(path: Path) -> Engine:
-    return create_engine(f"sqlite:///{path}")
+    return create_engine(URL.create("sqlite", database=str(path)))  # a path may hold what a URL may not
 
 
 @contextmanager

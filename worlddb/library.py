@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
+
+from worlddb.version import GENERATOR
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -18,3 +21,17 @@ def folder(name: str) -> Path:
         if place.is_dir():
             return place
     raise FileNotFoundError(f"worlddb is installed without its {name}/ folder; install it again")
+
+
+NOT_GROWN_FROM = ("bars.yaml", "domain.schema.json")
+"""Files of schemas/ that judge or describe, and do not decide what grows."""
+
+
+@cache
+def generator() -> str:
+    """The generator's version for recipes: that of the code, and the start of the digest of schemas/ as it is here."""
+    home, found = folder("schemas"), sha256()
+    for path in sorted(home.rglob("*")):
+        if path.is_file() and path.name not in NOT_GROWN_FROM and not path.name.startswith("."):
+            found.update(f"{path.relative_to(home).as_posix()}\n".encode() + path.read_bytes())
+    return f"{GENERATOR}-{found.hexdigest()[:8]}"

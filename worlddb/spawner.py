@@ -13,7 +13,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from worlddb.errors import BadRequest, BrokenFile, BrokenPromise, StoreError, UnknownName
-from worlddb.library import folder
+from worlddb.library import folder, generator
 from worlddb.parallel import each, worker_count
 from worlddb.store import (
     DICTIONARIES,
@@ -32,7 +32,6 @@ from worlddb.store import (
     write_shard,
     write_whole,
 )
-from worlddb.version import GENERATOR
 
 Progress = Callable[[int, int], None]
 """Called with the worlds that are done and the worlds in all."""
@@ -237,7 +236,7 @@ def plan(asked: Request, pools: str, there: StoreRecipe | None = None) -> StoreR
     mean = max(1, sum(rows) // len(rows))
     return StoreRecipe(
         seed=first, n=n, profile="" if asked.suite else profiles[0], suite=asked.suite or "", profiles=profiles,
-        domain=label(asked.domain or ""), generator=GENERATOR, pools=pools,
+        domain=label(asked.domain or ""), generator=generator(), pools=pools,
         shard=there.shard if there else max(1, min(SHARD_WORLDS, SHARD_ROWS // mean)),
         dictionaries=there.dictionaries if there else tuple(map(short_digest, shipped_dictionaries())),
     )  # fmt: skip

@@ -349,7 +349,7 @@ def read_recipe(home: Path) -> StoreRecipe:
         raise StoreError(f"{home} holds no store; make one with 'worlddb spawn --n 1000 --out {home}'") from None
     except OSError as error:
         raise StoreError(f"{file} cannot be read: {error.strerror}") from None
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise StoreError(f"{file} is damaged ({error}); spawn the store again in another folder") from None
 
 
@@ -398,7 +398,7 @@ def _reading(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except (apsw.Error, zstandard.ZstdError, msgspec.MsgspecError) as error:
+    except (apsw.Error, zstandard.ZstdError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise damaged(path, str(error).partition("\n")[0]) from None
 
 

@@ -1,4 +1,4 @@
-"""The version of the package, and of the generator: the part of a recipe that stands for code and schemas/."""
+"""The version of the package, and of the generator's code (library.generator adds the digest of schemas/)."""
 
 __version__ = "0.1.0"
 

@@ -51,9 +51,7 @@ def encoded(result: dict[str, Any]) -> bytes:
 
 
 @click.command()
-@click.option(
-    "--json", "target", default="data/out/bench.json", show_default=True, help="Where to write; - for stdout."
-)
+@click.option("--json", "target", default="data/bench.json", show_default=True, help="Where to write; - for stdout.")
 @click.option("--only", multiple=True, type=click.Choice(list(STAGES)), help="Only this stage; may be repeated.")
 @click.option("--quick", is_flag=True, help="Few worlds and repeats: a look, not a measurement.")
 @click.option("--n", type=click.IntRange(min=1), help="Worlds of a spawn [default: 200].")

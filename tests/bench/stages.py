@@ -209,7 +209,7 @@ def image_(effort: Effort) -> Iterator[Row]:
         "sizes": describe(worlds),
     }
     yield row(
-        "image.bytes", "stored image (1024-byte pages, dictionary)", plain(len(packed[w.seed][0]) for w in worlds),
+        "image.bytes", "stored image (SQLite pages, dictionary)", plain(len(packed[w.seed][0]) for w in worlds),
         "bytes/world", by="value", extra=sizes,
         naive={plain_name: plain(len(packed[w.seed][1]) for w in worlds), bare_name: plain(len(w.wide_image) for w in worlds)},
     )  # fmt: skip

@@ -48,7 +48,7 @@ def cli() -> None:
     Begin with:
       worlddb spawn --n 1000         a thousand worlds, in data/out
       worlddb list                   what they are
-      worlddb show hotel-42          one of them
+      worlddb show 42                one of them
       worlddb export                 all of them as Parquet
       worlddb query "SELECT domain, count(*) FROM worlds GROUP BY 1"
 

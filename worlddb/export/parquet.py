@@ -107,6 +107,11 @@ def _is_done(target: Path, manifest: Manifest) -> bool:
         raise StoreError(f"{target} is not an export that can be read ({error}); choose another --out") from None
     if there.recipe != manifest.recipe:
         raise StoreError(f"{target} holds the export of another store; choose another --out, or remove it")
+    if there.worlds > manifest.worlds:
+        raise StoreError(
+            f"{target} holds an export of {there.worlds} worlds, the store only {manifest.worlds}; complete the store "
+            f"with 'worlddb spawn --resume', or choose another --out"
+        )
     return there.worlds == manifest.worlds
 
 

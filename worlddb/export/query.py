@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,19 +27,30 @@ def query(path: str | Path, sql: str) -> Answer:
     import duckdb
 
     home = find_export(Path(path))
+    if not sql.strip(" ;\n\t"):
+        raise QueryError("there is no SQL to run; try 'SELECT count(*) FROM rows'")
     with duckdb.connect() as db:
-        # nothing is fetched from the network: a missing extension is an error, at once
-        db.execute("SET autoinstall_known_extensions = false")
-        for name in TABLES:
-            files = str(home / name / "**" / "*.parquet").replace("'", "''")
-            source = f"read_parquet('{files}', hive_partitioning = {name == 'rows'})"
-            db.execute(f"CREATE VIEW {name} AS SELECT * FROM {source}")
         try:
+            # nothing is fetched from the network: a missing extension is an error, at once
+            db.execute("SET autoinstall_known_extensions = false")
+            for name in TABLES:
+                db.execute(f"CREATE VIEW {name} AS SELECT * FROM {_source(home, name)}")
             relation = db.execute(sql)
-            columns = [str(d[0]) for d in relation.description or ()]
+            columns = [str(d[0]) for d in relation.description or ()] if relation else []
             return Answer(columns, relation.fetchall() if columns else [])
         except duckdb.Error as error:
             raise QueryError(one_line(str(error))) from None
+        except RuntimeError as error:  # how DuckDB reports Ctrl-C
+            raise KeyboardInterrupt from error
+
+
+def _source(home: Path, name: str) -> str:
+    """The files of a table as SQL; listed one by one, for a folder's name may hold what a pattern would read."""
+    files = sorted((home / name).rglob("*.parquet"))
+    if not files:
+        raise QueryError(f"{home} has no files of '{name}'; run 'worlddb export' again")
+    quoted = ", ".join("'" + glob.escape(str(f)).replace("'", "''") + "'" for f in files)
+    return f"read_parquet([{quoted}], hive_partitioning = {name == 'rows'})"
 
 
 def one_line(message: str) -> str:

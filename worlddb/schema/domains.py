@@ -12,6 +12,7 @@ from functools import cache
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
+from threading import Lock
 from typing import Annotated, Any
 
 import msgspec
@@ -107,6 +108,8 @@ def read_yaml(path: Path) -> Any:
         return yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except FileNotFoundError:
         raise BrokenFile(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise BrokenFile(f"{path}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f":{mark.line + 1}" if mark else ""
@@ -186,12 +189,19 @@ def read_domain(path: Path) -> Domain:
     return domain
 
 
+_FIRST_USE = Lock()
+"""msgspec prepares a type when it is first used, which several threads must not do at once."""
+
+
 def _convert(data: Any, kind: Any, path: Path) -> Any:
     try:
-        return msgspec.convert(data, kind)
+        with _FIRST_USE:
+            return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
         message, _, where = str(error).partition(" - at ")
-        where, message = _place(data, kind) or (where.strip("`").removeprefix("$").lstrip(".") or "the top", message)
+        where = where.strip("`").removeprefix("$").lstrip(".") or "the top"
+        if "[...]" in where:  # msgspec does not name the keys of mappings
+            where, message = _place(data, kind) or (where, message)
         raise BrokenFile(f"{path}: {where}: {message}; docs/domain-files.md describes the format") from None
 
 
@@ -202,7 +212,7 @@ def json_schema(kind: Any = Domain) -> dict[str, Any]:
 
 
 def _place(data: Any, kind: Any) -> tuple[str, str] | None:
-    """The exact key at which data departs from the format, and how; msgspec does not name the keys of mappings."""
+    """The exact key at which data departs from the format, and how."""
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
@@ -256,6 +266,7 @@ def _expand_entity(domain: Domain, key: str, entity: Entity) -> Table:
         parsed = parse_column(name, spec, f"{where}.columns.{name}")
         if name not in columns:  # a state's stamp is more exact than the archetype's column of that name
             columns[name] = parsed
+    _check_columns(entity, kind, columns, where)
     title = entity.title or kind.title
     if title and title not in columns:
         raise WorlddbError(f"{where}.title: there is no column '{title}'")
@@ -265,6 +276,22 @@ def _expand_entity(domain: Domain, key: str, entity: Entity) -> Table:
         foreign_keys=tuple(keys), lifecycle=lifecycle, title=title, size=entity.size or kind.size,
         names=(words.heads, words.modifiers) if words.heads else (), origin=domain.id, aka=entity.aka, lasts=entity.lasts,
     )  # fmt: skip
+
+
+def _check_columns(entity: Entity, kind: Archetype, columns: dict[str, Column], where: str) -> None:
+    """Refuse what the format admits and nothing could be grown from."""
+    for key in entity.drop:
+        if key not in kind.columns and key not in kind.optional:
+            raise WorlddbError(f"{where}.drop: archetype '{entity.archetype}' has no column '{key}'; leave it out")
+    for column in columns.values():
+        place = f"{where}.columns.{column.key}"
+        if column.low is not None and column.high is not None and column.low > column.high:
+            raise WorlddbError(f"{place}: low {column.low} is above high {column.high}; exchange them")
+        for name in re.findall(r"[a-z][a-z0-9_]*", column.formula):
+            if name not in columns:
+                raise WorlddbError(f"{place}.formula: there is no column '{name}'")
+        if re.search(r"\*\*|/\s*0(?!\d)|[^a-z0-9_+\-*/() ]", column.formula):
+            raise WorlddbError(f"{place}.formula: only keys, integers, + - * / and parentheses, and no division by 0")
 
 
 def junction(key: str, other: str, origin: str) -> Table:

@@ -15,7 +15,7 @@ from worlddb.schema import decorate, naming
 from worlddb.schema.ddl import formula_tokens
 from worlddb.schema.domains import archetypes, domain_names, domain_schema, expand, is_file, read_domain
 from worlddb.schema.model import Column, Schema, Table
-from worlddb.schema.rules import sound
+from worlddb.schema.rules import SumEq, sound
 from worlddb.semantics.types import is_a
 
 HABITS = ((4, 26), (9, 42), (15, 58), (24, 72))
@@ -25,6 +25,8 @@ CLOSED = (
     "reason", "class", "method",
 )  # fmt: skip
 """Endings of the names of columns that usually hold one of a few values."""
+LEAST_TABLES = 3
+"""A world never has fewer tables."""
 HOSTS = ("party", "staff", "org", "place", "catalog_item", "account", "taxonomy")
 """Archetypes whose tables can stand in for a grafted entity's parent of the same archetype."""
 
@@ -35,9 +37,20 @@ def grow(stream: Stream, tables: int, domain: str = "") -> Schema:
     schema = expand(read_domain(Path(domain))) if is_file(domain) else domain_schema(domain)
     schema = drop_leaves(schema, stream.child("drop"), tables)
     schema = graft(schema, stream.child("graft"), tables)
-    schema = choose_columns(schema, stream.child("columns"))
+    schema = choose_columns(open_totals(schema), stream.child("columns"))
     schema = decorate.decorate(schema, stream.child("decorate"))
     return naming.rename(schema, stream.child("naming"))
+
+
+def open_totals(schema: Schema) -> Schema:
+    """The schema with no bounds of their own on columns that a rule makes sums or counts: what they add up bounds them."""
+    totals = {(r.table, r.column) for r in schema.rules if isinstance(r, SumEq)}
+
+    def opened(table: Table) -> Table:
+        columns = (replace(c, low=None, high=None) if (table.key, c.key) in totals else c for c in table.columns)
+        return replace(table, columns=tuple(columns))
+
+    return replace(schema, tables=tuple(opened(t) for t in schema.tables))
 
 
 # --- drop leaves
@@ -53,9 +66,11 @@ def drop_leaves(schema: Schema, stream: Stream, tables: int) -> Schema:
             for t in schema.tables
             if all(child.key == t.key or key.nullable for child, key in schema.children[t.key])
         ]
-        if not leaves or len(schema.tables) <= 3:
+        if not leaves or len(schema.tables) <= LEAST_TABLES:
             break
-        schema = without(schema, {stream.pick(leaves)})
+        smaller = without(schema, {stream.pick(leaves)})
+        if len(smaller.tables) >= max(LEAST_TABLES, tables - 2):  # a leaf may take its whole neighbourhood along
+            schema = smaller
     return schema
 
 

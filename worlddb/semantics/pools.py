@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import msgspec
@@ -178,9 +179,14 @@ def _read(path: Path) -> bytes:
         raise BrokenFile(f"{path}: cannot be read ({error.strerror}); {CURE}") from None
 
 
+_FIRST_USE = Lock()
+"""msgspec prepares a type when it is first used, which several threads must not do at once."""
+
+
 def _decode(path: Path, raw: bytes, kind: type[Any]) -> Any:
     try:
-        return msgspec.json.decode(raw, type=kind)
+        with _FIRST_USE:
+            return msgspec.json.decode(raw, type=kind)
     except msgspec.DecodeError as error:
         raise BrokenFile(f"{path}: {error}; {CURE}") from None
 

@@ -67,6 +67,8 @@ def _obey(frames: Frames, table: Table, stream: Stream) -> None:
     mine = sorted(ready, key=lambda numbered: cures.place(numbered[1]))
     for attempt in range(PASSES):
         wrong, before = 0, list(frame.cols.values())
+        if attempt:
+            moments.after_parents(frames, frame)
         for number, rule in mine:
             bad = cures.cure(frames, rule, stream.child(str(attempt), str(number)))
             wrong += int(bad.sum())

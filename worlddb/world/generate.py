@@ -7,14 +7,14 @@ from pathlib import Path
 import apsw
 
 from worlddb.errors import BadRequest, BrokenPromise
+from worlddb.library import generator
 from worlddb.rng import Stream
 from worlddb.schema.ddl import ddl
 from worlddb.schema.domains import label
 from worlddb.schema.grow import grow
 from worlddb.schema.model import Schema
-from worlddb.schema.rules import SumEq
+from worlddb.schema.rules import SumEq, quote
 from worlddb.semantics.pools import load_pools
-from worlddb.version import GENERATOR
 from worlddb.world import image, moments
 from worlddb.world.fill import fill, remove
 from worlddb.world.frame import Frames
@@ -25,7 +25,7 @@ ATTEMPTS = 12
 """How often rows that break a rule may be taken out before worlddb gives up and calls it a bug of its own."""
 
 
-def generate(seed: int, profile: str = "default", *, domain: str = "", pools: Path | None = None) -> World:
+def generate(seed: int, profile: str = "default", *, domain: str = "", pools: str | Path | None = None) -> World:
     """Grow one world.  Pure: the same arguments give the same bytes on every machine.
 
     Args:
@@ -43,9 +43,11 @@ def generate(seed: int, profile: str = "default", *, domain: str = "", pools: Pa
     >>> world.recipe.seed, world.rows > 300
     (42, True)
     """
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise BadRequest(f"the seed is {seed!r}; give a whole number")
     if not 0 <= seed < 1 << 63:
         raise BadRequest(f"seed {seed} is out of range; take one from 0 to {(1 << 63) - 1}")
-    size, words = profile_named(profile), load_pools(pools)
+    size, words = profile_named(profile), load_pools(Path(pools) if pools else None)
     chosen = label(domain)
     stream = Stream(seed, profile)
     schema = grow(stream.child("schema"), stream.child("tables").pick(size.tables), domain)
@@ -53,7 +55,7 @@ def generate(seed: int, profile: str = "default", *, domain: str = "", pools: Pa
     locale = stream.child("locale").pick(words.locales)
     frames = fill(schema, stream.child("count").pick(size.rows), when, stream.child("world"), words, locale)
     data = _prove(schema, frames, stream.child("keys"))
-    recipe = Recipe(seed=seed, profile=profile, generator=GENERATOR, pools=words.digest[:16], domain=chosen)
+    recipe = Recipe(seed=seed, profile=profile, generator=generator(), pools=words.digest[:16], domain=chosen)
     counts = {key: frame.n for key, frame in frames.made.items()}
     return World(recipe=recipe, schema=schema, image=data, now=when.now, locale=locale, counts=counts)
 
@@ -83,6 +85,10 @@ def check(world: World) -> list[str]:
     try:
         connection = world.connect()
         found = image.faults(connection)
+        for table in world.schema.tables:
+            rows = connection.execute(f"SELECT count(*) FROM {quote(table.name)}").fetchall()[0][0]
+            if rows != world.counts.get(table.key):
+                found.append(f"{table.name} has {rows} rows, {world.counts.get(table.key)} are noted")
         for number, rows in image.violations(world.schema, connection).items():
             rule = world.schema.rules[number]
             found.append(f"rule {number} ({rule.kind}) of {rule.table} is broken by {len(rows)} rows: {rule.say}")

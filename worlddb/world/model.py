@@ -23,7 +23,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """0 <= seed < 2**63."""
     profile: str
     generator: str
-    """Version of the generator: of the code and of schemas/."""
+    """Version of the generator: of the code, and the digest of schemas/ ('1-3fa94c12')."""
     pools: str
     """The first 16 hex digits of the value pools' digest."""
     domain: str = ""

@@ -52,11 +52,10 @@ def era(stream: Stream) -> Era:
 def births(frames: Frames, frame: Frame, when: Era, stream: Stream, pools: Pools) -> None:
     """Draw when each row was born, after its parents, and sort the rows by it."""
     table, n = frame.table, frame.n
-    parents = [_parent_births(frames, frame, f.key) for f in table.foreign_keys if f.table in frames]
-    floor = np.maximum.reduce([np.full(n, when.start), *parents])
+    floor = np.maximum(parents_births(frames, frame), when.start)
     kind = archetypes().get(table.archetype)
     moment = kind.moment if kind else "own"
-    if moment == "parent" and parents:
+    if moment == "parent" and table.foreign_keys:
         born = floor + stream.integers(n, 900)
     else:
         settled = table.size in ("tiny", "small") and not table.lifecycle
@@ -70,6 +69,33 @@ def births(frames: Frames, frame: Frame, when: Era, stream: Stream, pools: Pools
     frame.born = np.clip(born, np.minimum(floor + 60, when.now), when.now)
     frame.ends = frame.born
     frame.keep(np.argsort(frame.born, kind="stable"))
+
+
+def after_parents(frames: Frames, frame: Frame) -> None:
+    """Move births behind those of the parents, some of which a rule's cure may have exchanged; what came after moves along."""
+    floor = parents_births(frames, frame)
+    if (floor > frame.born).any():
+        set_births(frame, np.where(floor > frame.born, floor + 60, frame.born))
+
+
+def parents_births(frames: Frames, frame: Frame) -> Rows:
+    """When the last of each row's parents was born; 0 without any."""
+    parents = [_parent_births(frames, frame, f.key) for f in frame.table.foreign_keys if f.table in frames]
+    return np.maximum.reduce([np.zeros(frame.n, np.int64), *parents])
+
+
+def set_births(frame: Frame, births: Rows) -> None:
+    """Set when rows were born, not after now; changes and stamps keep their distance."""
+    births = np.minimum(births, frame.now)
+    later = np.maximum(births - frame.born, 0)
+    machine = frame.table.lifecycle
+    for follower in ("updated_at", *(machine.stamps.values() if machine else ())):
+        if follower in frame.cols:
+            frame.cols[follower] = np.minimum(frame.cols[follower] + later, frame.now)
+    frame.born, frame.ends = births, np.minimum(frame.ends + later, frame.now)
+    for key in BIRTH_COLUMNS:
+        if key in frame.cols:
+            frame.cols[key] = births
 
 
 def _parent_births(frames: Frames, frame: Frame, role: str) -> Rows:

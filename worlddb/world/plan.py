@@ -68,5 +68,5 @@ def counts(schema: Schema, rows: int) -> dict[str, int]:
     found = {}
     for table in schema.tables:
         share = rows * WEIGHT[table.size] // whole
-        found[table.key] = max(LEAST[table.size], share) if rows >= 100 else max(2, share)
+        found[table.key] = max(LEAST[table.size], share) if rows >= 100 else max(3, share)
     return found

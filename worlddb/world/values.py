@@ -90,6 +90,9 @@ def _column(
         return _like(frames, frame, column, stream, pools, locale)
     if column.type in grouped and not column.values:
         return grouped.pop(column.type)
+    if column.key == "cost" and "price" in frame.cols:
+        share = frame.cols["price"] * (35 + stream.integers(n, 50)) // 100
+        return np.clip(share, column.low, column.high) if (column.low, column.high) != (None, None) else share
     if is_moment(column.type):
         moments = draw_moments(frame, column, when, stream)
         return moments // 86400 * 86400 if semantic_type(column.type).temporal == "date" else moments

@@ -10,7 +10,7 @@ from worlddb.schema.ddl import formula_tokens
 from worlddb.schema.rules import Where
 from worlddb.semantics.types import semantic_type
 from worlddb.world.frame import Array, Frame, Frames, Mask, Rows
-from worlddb.world.moments import BIRTH_COLUMNS
+from worlddb.world.moments import BIRTH_COLUMNS, set_births
 
 DAY = 86400
 FAR = 1 << 60
@@ -122,16 +122,8 @@ def blank(frame: Frame, key: str, bad: Mask) -> Mask:
 
 
 def set_moments(frame: Frame, key: str, moments: Rows) -> None:
-    """Write a temporal column; a birth column moves the births with it, and all that came after them; none past now."""
+    """Write a temporal column; a birth column moves all that came after the birth."""
     if key in BIRTH_COLUMNS:
-        moments = np.minimum(moments, frame.now)
-        later = np.maximum(moments - frame.born, 0)
-        machine = frame.table.lifecycle
-        for follower in ("updated_at", *(machine.stamps.values() if machine else ())):
-            if follower in frame.cols:
-                frame.cols[follower] = np.minimum(frame.cols[follower] + later, frame.now)
-        frame.born, frame.ends = moments, np.minimum(frame.ends + later, frame.now)
-        for other in BIRTH_COLUMNS:
-            if other in frame.cols:
-                frame.cols[other] = moments
-    frame.cols[key] = moments
+        set_births(frame, moments)
+    else:
+        frame.cols[key] = moments

@@ -8,7 +8,7 @@ from worlddb.rng import Stream
 from worlddb.schema.rules import DateOrder, Immutable, NoOverlap, Window, seconds
 from worlddb.world.cures.common import DAY, FAR, blank, changeable, demote, grain, groups, none, set_moments, unlink
 from worlddb.world.frame import Frame, Frames, Mask, Rows, is_moment
-from worlddb.world.moments import BIRTH_COLUMNS
+from worlddb.world.moments import BIRTH_COLUMNS, parents_births
 
 USUAL_GAP = 20 * DAY
 """The longest time that a cure puts between two moments of which a rule only says the order."""
@@ -49,6 +49,8 @@ def _bounds(frames: Frames, frame: Frame, rule: Window) -> tuple[Rows, Rows]:
         low, high = np.maximum(low, frame.born), np.minimum(high, frame.now)
     if rule.time in BIRTH_COLUMNS:
         high = np.minimum(high, frame.now)
+        there = np.maximum(low, parents_births(frames, frame))
+        low = np.where(there <= high, there, low)  # where the window closed before a parent was there, the rule wins
     return low, high
 
 
