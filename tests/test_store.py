@@ -229,7 +229,8 @@ def test_filters(home):
     one = worlds(store)[0]
     assert {w.domain for w in worlds(store, domain=one.domain)} == {one.domain}
     assert {w.locale for w in worlds(store, locale=one.locale)} == {one.locale}
-    assert worlds(store, profile="huge") == []
+    with pytest.raises(UnknownName, match=r"no profile in .* named 'huge'"):
+        worlds(store, profile="huge")
 
 
 def test_a_missing_or_damaged_catalogue(copy):
@@ -282,3 +283,11 @@ def test_a_store_file_that_is_no_text(copy):
     (copy / "store.json").write_bytes(b"\xff\xfe" * 20)
     with pytest.raises(StoreError, match=r"store\.json is damaged"):
         open_store(copy)
+
+
+def test_a_filter_that_no_world_meets_gets_a_suggestion(home):
+    store = open_store(home)
+    domain = store[0].schema.domain
+    assert {w.domain for w in worlds(store, domain)} == {domain}
+    with pytest.raises(UnknownName, match=f"did you mean '{domain}'"):
+        worlds(store, domain[:-1])

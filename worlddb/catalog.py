@@ -20,7 +20,7 @@ from sqlalchemy.orm import registry
 from sqlmodel import Field, Session, SQLModel, col, create_engine, select
 
 from worlddb.describe import KINDS, Description, describe
-from worlddb.errors import StoreError
+from worlddb.errors import StoreError, UnknownName
 from worlddb.store import (
     Codecs,
     DomainNote,
@@ -221,13 +221,22 @@ def worlds(store: Store, domain: str = "", profile: str = "", locale: str = "") 
     """The store's worlds as the catalogue has them, in order, filtered where a filter is given.
 
     Raises:
+        UnknownName: no world of the store has that domain, profile or locale.
         StoreError: the catalogue is missing or damaged.
     """
+    filters = {
+        "domain": (WorldRecord.domain, domain),
+        "profile": (WorldRecord.profile, profile),
+        "locale": (WorldRecord.locale, locale),
+    }
     wanted = select(WorldRecord).order_by(col(WorldRecord.position))
-    for column, value in ((WorldRecord.domain, domain), (WorldRecord.profile, profile), (WorldRecord.locale, locale)):
-        if value:
-            wanted = wanted.where(column == value)
     with _reading(store) as session:
+        for what, (column, value) in filters.items():
+            if value:
+                known = set(session.exec(select(column).distinct()))
+                if value not in known:
+                    raise UnknownName(f"{what} in {store.path}", value, known)
+                wanted = wanted.where(column == value)
         return list(session.exec(wanted))
 
 
