@@ -12,7 +12,16 @@ import yaml
 
 from tests.golden import DOMAIN_SCHEMA
 from worlddb.errors import BrokenFile, UnknownName
-from worlddb.schema.domains import archetypes, domain_names, expand, json_schema, load_domain, parse_states, read_domain
+from worlddb.schema.domains import (
+    archetypes,
+    domain_names,
+    expand,
+    json_schema,
+    load_domain,
+    parse_states,
+    read_domain,
+    refuse_repeated_keys,
+)
 from worlddb.schema.rules import KINDS
 from worlddb.semantics.types import is_a, semantic_types
 
@@ -48,6 +57,11 @@ def test_a_domain_is_valid(name: str) -> None:
         assert rule.touches(schema)
         assert rule.say[0].isupper(), rule.say
         assert rule.say.endswith("."), rule.say
+
+
+def test_no_file_has_a_key_twice() -> None:
+    for path in sorted((ROOT / "schemas").rglob("*.yaml")):
+        refuse_repeated_keys(path)
 
 
 def test_all_files_follow_the_json_schema() -> None:
@@ -112,6 +126,7 @@ BROKEN = [
     ("kind: no_overlap", "kind: no_overlaps", r"rules\[0\]\.kind: .*'no_overlaps'"),
     ("id: hotel", "id: motel", r"id: 'motel' differs from the file's name"),
     ("tentative > confirmed", "tentative >> confirmed", r"entities\.reservation\.states.*is no chain of states"),
+    ("  guest:\n", "  guest:\n    is: party\n  guest:\n", r"hotel\.yaml:\d+: the key 'guest' stands twice"),
     ("drop: [", "drop: [wings, ", r"entities\.\w+\.drop: archetype .* has no column 'wings'"),
     (
         "max_guests: {type: capacity, low: 2, high: 6}",

@@ -39,7 +39,7 @@ def export(path: Path, kind: str, out: Path | None, workers: int | None) -> None
     \b
     Examples:
       worlddb export
-      worlddb export data/small --out /tmp/parquet
+      worlddb export data/small --out parquet
     """
     from worlddb.export.parquet import export as export_store
     from worlddb.store import open_store

@@ -117,6 +117,30 @@ def read_yaml(path: Path) -> Any:
         raise BrokenFile(f"{path}{where}: {problem}; mend the YAML there") from None
 
 
+def refuse_repeated_keys(path: Path) -> None:
+    """YAML takes the last of two equal keys without a word; an entity written twice would lose one of them.
+
+    Raises:
+        BrokenFile: a key stands twice in one mapping; the message has the line.
+    """
+    import yaml
+
+    queue = [yaml.compose(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))]
+    while queue:
+        node = queue.pop()
+        if isinstance(node, yaml.MappingNode):
+            seen = set()
+            for key, value in node.value:
+                if key.value in seen:
+                    raise BrokenFile(
+                        f"{path}:{key.start_mark.line + 1}: the key '{key.value}' stands twice; rename one"
+                    )
+                seen.add(key.value)
+                queue.append(value)
+        elif isinstance(node, yaml.SequenceNode):
+            queue.extend(node.value)
+
+
 @cache
 def archetypes() -> dict[str, Archetype]:
     """All structural archetypes by name."""
@@ -175,6 +199,8 @@ def read_domain(path: Path) -> Domain:
         BrokenFile: with the file, the key inside it, and the cure.
     """
     domain = _convert(read_yaml(path), Domain, path)
+    if path.parent != folder("schemas") / "domains":  # a test looks after those that come with worlddb
+        refuse_repeated_keys(path)
     if domain.id != path.stem:
         raise BrokenFile(f"{path}: id: '{domain.id}' differs from the file's name; make them equal")
     try:

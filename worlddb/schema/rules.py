@@ -223,7 +223,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
         return ""
 
     def _sql(self, scope: Scope) -> str:
-        raise NotImplementedError
+        raise BadRule(f"rules of kind '{self.kind}' have no query")
 
     def _broken(self, scope: Scope, broken: str) -> str:
         condition = scope.condition(self.where)
