@@ -53,7 +53,10 @@ class Stream:
 
     def child(self, *path: str) -> Stream:
         """The stream of a longer path.  Independent of every draw made so far from this one."""
-        return Stream(self.key, *path)
+        made = Stream.__new__(Stream)
+        text = "\x1f".join((str(self.key), *path)).encode()
+        made.key, made._draws = int.from_bytes(blake2b(text, digest_size=8).digest(), "little"), 0
+        return made
 
     def _next(self) -> int:
         self._draws += 1

@@ -210,8 +210,10 @@ def stamp_states(frame: Frame, machine: Lifecycle, limit: Rows) -> None:
 
 def interval_end(table: Table, column: Column) -> Column | None:
     """The column that ends the interval which `column` begins, or None where it begins none."""
+    if semantic_type(column.type).temporal not in ("date", "datetime"):
+        return None
     for kind, partner in PAIRS.items():
-        if is_a(column.type, kind) and semantic_type(column.type).temporal in ("date", "datetime"):
+        if is_a(column.type, kind):
             after = table.columns[table.columns.index(column) + 1 :]
             return next((c for c in after if is_a(c.type, partner)), None)
     return None
