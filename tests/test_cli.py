@@ -272,9 +272,13 @@ def test_progress_without_a_terminal(monkeypatch, capsys):
     assert capsys.readouterr().err == "growing: 3 of 9\n"
 
 
-def test_progress_on_a_terminal(monkeypatch):
+def test_progress_on_a_terminal(monkeypatch, capsys):
     from worlddb.cli.common import progress
 
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     with progress("growing") as report:
         report(1, 2)
+    shown = capsys.readouterr()
+    assert "growing" in shown.err
+    assert "growing: 1 of 2" not in shown.err, "a terminal gets a bar, not the lines of a log"
+    assert shown.out == ""

@@ -145,15 +145,23 @@ def test_svg_is_self_contained_xml(schema: Schema) -> None:
 
 
 def test_svg_of_nothing_and_of_one_table() -> None:
-    ET.fromstring(svg(Schema(domain="e", title="Empty", tables=())))
+    empty = ET.fromstring(svg(Schema(domain="e", title="Empty", tables=())))
+    assert "Empty" in words(empty)
     lone = structs.replace(HOTEL["guest"], foreign_keys=())
-    ET.fromstring(svg(Schema(domain="e", title="One", tables=(lone,))))
+    one = ET.fromstring(svg(Schema(domain="e", title="One", tables=(lone,))))
+    assert {"One", "guest", *(c.name for c in lone.columns)} <= words(one)
+
+
+def words(root: ET.Element) -> set[str]:
+    """All texts that a diagram shows."""
+    return {(e.text or "").strip() for e in root.iter()}
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="../shared/real is not beside this checkout")
 @pytest.mark.parametrize("name", ["chinook", "sakila"])
 def test_svg_of_real_databases(name: str) -> None:
-    ET.fromstring(svg(reflect(REAL / f"{name}.sqlite")))
+    schema = reflect(REAL / f"{name}.sqlite")
+    assert {t.name for t in schema.tables} <= words(ET.fromstring(svg(schema)))
 
 
 def test_text_width_errs_on_the_wide_side() -> None:

@@ -103,13 +103,18 @@ def test_workers_leave_when_their_parent_is_killed(tmp_path):
         time.sleep(0.01)
     process.kill()
     process.wait()
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(process.pid, 0)
-        except ProcessLookupError:
-            return
+    while alive(process.pid) and time.monotonic() < deadline:
         time.sleep(0.05)
-    pytest.fail("a worker outlived its parent")
+    assert not alive(process.pid), "a worker outlived its parent"
+
+
+def alive(group: int) -> bool:
+    """True while a process of the group runs."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_interrupted_it_says_how_to_go_on(tmp_path):

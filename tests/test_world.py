@@ -41,7 +41,7 @@ SEEDS = st.integers(0, 2**63 - 1)
 WORLDS = [generate(seed) for seed in range(30)]
 
 
-def sound(world: World) -> None:
+def assert_sound(world: World) -> None:
     """What every world promises."""
     assert check(world) == []
     with world.connect() as connection:
@@ -57,14 +57,14 @@ def sound(world: World) -> None:
 @settings(max_examples=40, deadline=None)
 @given(SEEDS)
 def test_any_seed_gives_a_sound_world(seed: int) -> None:
-    sound(generate(seed))
+    assert_sound(generate(seed))
 
 
 @settings(max_examples=8, deadline=None)
 @given(SEEDS, st.sampled_from(["tiny", "small", "wide"]))
 def test_any_profile_gives_a_sound_world(seed: int, name: str) -> None:
     world = generate(seed, name)
-    sound(world)
+    assert_sound(world)
     assert min(profile(name).rows) * 0.3 <= world.rows <= max(profile(name).rows) * 1.3
 
 
@@ -74,7 +74,7 @@ def test_campaign_of_worlds(block: int) -> None:
     thin = 0
     for seed in range(10_000 + block * 100, 10_000 + block * 100 + 100):
         world = generate(seed)
-        sound(world)
+        assert_sound(world)
         thin += sum(n == 0 for n in world.counts.values())
     assert thin <= 20, "more than 2 % of tables are empty"
 
@@ -83,15 +83,15 @@ def test_campaign_of_worlds(block: int) -> None:
 @pytest.mark.parametrize("name", domain_names())
 def test_campaign_of_domains(name: str) -> None:
     for seed in range(8):
-        sound(generate(seed, domain=name))
-    sound(generate(0, "large", domain=name))
+        assert_sound(generate(seed, domain=name))
+    assert_sound(generate(0, "large", domain=name))
 
 
 @pytest.mark.campaign
 def test_campaign_of_huge_worlds() -> None:
     for seed in range(3):
         world = generate(seed, "huge")
-        sound(world)
+        assert_sound(world)
         assert world.rows > 50_000
 
 
