@@ -69,15 +69,24 @@ def test_two_workers_and_another_hash_seed_give_the_same_store(reference_content
     assert content(tmp_path / "out") == reference_content
 
 
+LONG = ("--n", 100_000, "--profile", "tiny", "--workers", 2)
+"""More than any test waits for."""
+
+
+def begun(home, *arguments, shard=0, **how):
+    """A spawn in a process of its own that has just written a shard."""
+    command = [*CLI, "spawn", *map(str, arguments), "--out", str(home)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT, **how)
+    deadline = time.monotonic() + 60
+    while not shard_path(home, shard).exists() and time.monotonic() < deadline:
+        time.sleep(0.002)
+    return process
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_killed_and_resumed_it_is_the_same_store(reference_content, tmp_path, workers):
     home = tmp_path / "out"
-    process = subprocess.Popen(
-        [*CLI, "spawn", *ARGUMENTS, "--workers", str(workers), "--out", str(home)], stderr=subprocess.DEVNULL, cwd=ROOT
-    )
-    deadline = time.monotonic() + 60
-    while not shard_path(home, 1).exists() and time.monotonic() < deadline:
-        time.sleep(0.002)
+    process = begun(home, *ARGUMENTS, "--workers", workers, shard=1)
     process.send_signal(signal.SIGKILL)
     process.wait()
     store = open_store(home)
@@ -94,15 +103,10 @@ def test_killed_and_resumed_it_is_the_same_store(reference_content, tmp_path, wo
 
 def test_workers_leave_when_their_parent_is_killed(tmp_path):
     home = tmp_path / "out"
-    process = subprocess.Popen(
-        [*CLI, "spawn", "--n", "100000", "--profile", "tiny", "--workers", "2", "--out", str(home)],
-        stderr=subprocess.DEVNULL, start_new_session=True, cwd=ROOT,
-    )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while not shard_path(home, 0).exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    process = begun(home, *LONG, start_new_session=True)
     process.kill()
     process.wait()
+    deadline = time.monotonic() + 60
     while alive(process.pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not alive(process.pid), "a worker outlived its parent"
@@ -119,13 +123,7 @@ def alive(group: int) -> bool:
 
 def test_interrupted_it_says_how_to_go_on(tmp_path):
     home = tmp_path / "out"
-    process = subprocess.Popen(
-        [*CLI, "spawn", "--n", "100000", "--profile", "tiny", "--workers", "2", "--out", str(home)],
-        stderr=subprocess.PIPE, text=True, cwd=ROOT,
-    )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while not shard_path(home, 0).exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    process = begun(home, *LONG)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130

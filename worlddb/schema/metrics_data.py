@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from statistics import median
@@ -131,9 +132,9 @@ def _columns(connection: Connection, table: Table) -> dict[str, Sequence[Any]]:
     tail = f" FROM {quote(table.name)} LIMIT {MOST}"
     try:
         rows = list(connection.execute(f"SELECT {', '.join(names)}{tail}"))
-    except Exception as error:
-        # text that is not UTF-8: apsw and sqlite3 each refuse it in their own way
-        if not isinstance(error, UnicodeDecodeError) and "decode" not in str(error):
+    except (UnicodeDecodeError, sqlite3.OperationalError) as error:
+        # text that is not UTF-8: apsw refuses it with the first, sqlite3 with the second
+        if "decode" not in str(error):
             raise
         rows = list(connection.execute(f"SELECT {', '.join(f'CAST({n} AS BLOB)' for n in names)}{tail}"))
     return dict(zip(keys, zip(*rows, strict=True), strict=True))

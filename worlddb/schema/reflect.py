@@ -7,6 +7,7 @@ as a key or a reference; types are guessed from the declared type, CHECK … IN,
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -113,10 +114,7 @@ def _reflect(connection: Connection, title: str, where: str) -> Schema:
         raw = [_RawTable(connection, n) for n in order if n in wanted and not n.startswith("sqlite_")]
         by_name = {t.name.lower(): t for t in raw}
         tables = [_table(connection, t, by_name) for t in raw]
-    except Exception as error:
-        # sqlite3.Error and apsw.Error share no base; anything else is a bug of ours and goes on
-        if type(error).__module__.split(".")[0] not in ("apsw", "sqlite3"):
-            raise
+    except (apsw.Error, sqlite3.Error) as error:
         raise WorlddbError(f"{where} cannot be read as a SQLite database: {error}; check the file first") from None
     return Schema(domain=title, title=title, tables=parents_first(tables))
 
