@@ -13,7 +13,7 @@ Conditions (`where`, `having`) map a path to the admissible values (`{status: [p
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -58,43 +58,98 @@ def seconds(duration: str) -> int:
     return int(match[1]) * _SECONDS[match[2]]
 
 
+class Place(NamedTuple):
+    """A table as a query reaches it: the alias, the foreign keys that lead to it, and the columns of it that were named."""
+
+    alias: str
+    table: Table
+    steps: tuple[str, ...]
+    columns: set[str]
+
+
 class Scope:
     """One table under an alias in a query, with the joins that its paths need.
 
-    `touched` collects every (table key, column key) that was named, so that a composer knows what a rule depends on.
+    `touched` collects every (table key, column key) that was named, so that a composer knows what a rule depends on;
+    `places` the same by alias.  At rest a query judges all rows; a law sets `focus` to judge those that a change concerns,
+    and `telling` to have the figures beside the keys.
     """
 
     def __init__(self, schema: Schema, table: str, alias: str, touched: set[tuple[str, str]]) -> None:
         if table not in schema:
             raise BadRule(f"there is no table '{table}'")
         self.schema, self.table, self.alias, self.touched = schema, schema[table], alias, touched
+        self.base = quote(self.table.name)
+        """What stands for the table in FROM: its name, or a subselect of one row that is no longer there."""
+        self.places = {alias: Place(alias, self.table, (), set())}
+        self.second: Scope | None = None
+        self.focus = ""
+        self.telling = False
+        self.shown: dict[str, str] = {}
+        """Label -> expression: what a law's query shows beside the keys."""
         self._joins: dict[str, str] = {}
+        self._sure: set[str] = set()
 
     @property
     def source(self) -> str:
         """The FROM clause: the table and its joins.  Read it after the last `column`."""
-        return " ".join([f"{quote(self.table.name)} AS {self.alias}", *self._joins.values()])
+        joins = sorted(self._joins.items(), key=lambda join: join[0] not in self._sure)
+        kinds = ("" if alias in self._sure else "LEFT " for alias, _ in joins)
+        return " ".join(
+            [f"{self.base} AS {self.alias}", *(f"{kind}{join}" for kind, (_, join) in zip(kinds, joins, strict=True))]
+        )
+
+    def insist(self, steps: tuple[str, ...]) -> None:
+        """Leave out rows whose foreign keys do not lead on: SQLite may then start at the far end, which LEFT JOINs forbid."""
+        self._sure.update(self.reach(steps[: i + 1])[1] for i in range(len(steps)))
+
+    def required(self, path: str) -> str:
+        """The SQL expression of a path, over the rows where it leads somewhere."""
+        self.insist(tuple(path.split(".")[:-1]))
+        return self.column(path)
+
+    def beside(self, table: str) -> Scope:
+        """The second table of the query, under the alias n."""
+        self.second = Scope(self.schema, table, "n", self.touched)
+        return self.second
+
+    def rows(self, condition: str) -> str:
+        """FROM and WHERE: the rows that meet a condition, or those of them on which the focus lies."""
+        return f"FROM {self.source} WHERE {f'{self.focus} AND ' if self.focus else ''}{condition}"
+
+    def told(self, **figures: str) -> str:
+        """Further columns of the SELECT, from which a law words its cure; nothing at rest."""
+        shown = {**figures, **self.shown} if self.telling else {}
+        return "".join(f", {expression} AS {label}" for label, expression in shown.items())
+
+    def reach(self, steps: tuple[str, ...]) -> tuple[Table, str]:
+        """The table to which foreign keys lead, and its alias."""
+        table, alias = self.table, self.alias
+        for role in steps:
+            if role not in table.parents:
+                raise BadRule(f"'{table.key}' has no foreign key '{role}' (in the path '{'.'.join(steps)}')")
+            table, alias = self._step(table, alias, role)
+        return table, alias
 
     def _step(self, table: Table, alias: str, role: str) -> tuple[Table, str]:
         key = table.parents[role]
         parent, after = self.schema[key.table], f"{alias}_{role}"
         if after not in self._joins:
+            here = self.places[alias]
+            here.columns.update(key.columns)
+            self.places[after] = Place(after, parent, (*here.steps, role), set())
             on = " AND ".join(
                 f"{after}.{quote(parent[there].name)} = {alias}.{quote(table[here].name)}"
                 for here, there in zip(key.columns, key.ref, strict=True)
             )
             self.touched.update((table.key, here) for here in key.columns)
-            self._joins[after] = f"LEFT JOIN {quote(parent.name)} AS {after} ON {on}"
+            self._joins[after] = f"JOIN {quote(parent.name)} AS {after} ON {on}"
         return parent, after
 
     def resolve(self, path: str) -> tuple[Table, str, str]:
         """The table at the end of a path, its alias here, and the key of its column."""
         *steps, last = path.split(".")
-        table, alias = self.table, self.alias
-        for role in steps:
-            if role not in table.parents:
-                raise BadRule(f"'{table.key}' has no foreign key '{role}' (in the path '{path}')")
-            table, alias = self._step(table, alias, role)
+        table, alias = self.reach(tuple(steps))
         if last == "self":
             columns = table.primary_key
         elif last in table.parents:
@@ -106,6 +161,7 @@ class Scope:
         if columns[0] not in table:
             raise BadRule(f"'{table.key}' has no column '{columns[0]}' (in the path '{path}')")
         self.touched.add((table.key, columns[0]))
+        self.places[alias].columns.add(columns[0])
         return table, alias, columns[0]
 
     def column(self, path: str) -> str:
@@ -139,6 +195,12 @@ class Scope:
             )
         return self.column(path), other.column(theirs)
 
+    def matched(self, match: dict[str, str], other: Scope) -> list[str]:
+        """Our paths that must equal their paths, as conditions."""
+        for path in match:
+            self.required(path)
+        return [" = ".join(self.alike(ours, other, theirs)) for ours, theirs in match.items()]
+
     def temporal(self, path: str) -> str:
         """The format of the column at a path: 'date', 'datetime' or ''."""
         table, _, key = self.resolve(path)
@@ -147,6 +209,10 @@ class Scope:
     def keys(self) -> str:
         """The row's primary key, as a comma list."""
         return ", ".join(f"{self.alias}.{quote(self.table[k].name)}" for k in self.table.primary_key)
+
+    def first_key(self) -> str:
+        """The first column of the row's primary key."""
+        return f"{self.alias}.{quote(self.table[self.table.primary_key[0]].name)}"
 
     def named_keys(self) -> tuple[str, str]:
         """Names k0, k1 … for the columns of the row's primary key, and the same columns `AS` these names, as comma lists."""
@@ -222,12 +288,17 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
         """The body of a CHECK constraint over `table` that enforces the rule, or '' where SQLite cannot."""
         return ""
 
+    def query(self, scope: Scope) -> str:
+        """The query over a scope of the rule's table: of all rows at rest, of some where the scope has a focus."""
+        return self._sql(scope)
+
     def _sql(self, scope: Scope) -> str:
         raise BadRule(f"rules of kind '{self.kind}' have no query")
 
     def _broken(self, scope: Scope, broken: str) -> str:
         condition = scope.condition(self.where)
-        return f"SELECT {scope.keys()} FROM {scope.source} WHERE {condition} AND ({broken})"
+        keys = scope.named_keys()[1] if scope.telling else scope.keys()
+        return f"SELECT {keys}{scope.told()} {scope.rows(f'{condition} AND ({broken})')}"
 
 
 def _running(rule: Rule, scope: Scope, amount: str, groups: list[str], bound: str) -> str:
@@ -236,8 +307,8 @@ def _running(rule: Rule, scope: Scope, amount: str, groups: list[str], bound: st
     names, named = scope.named_keys()
     partition = f"PARTITION BY {', '.join(groups)} " if groups else ""
     return (
-        f"SELECT {names} FROM (SELECT {named}, {bound} AS bound, "
-        f"sum({amount}) OVER ({partition}ORDER BY {scope.keys()}) AS running FROM {scope.source} WHERE {condition}) "
+        f"SELECT {names}{scope.told(value='running', bound='bound')} FROM (SELECT {named}, {bound} AS bound, "
+        f"sum({amount}) OVER ({partition}ORDER BY {scope.keys()}) AS running {scope.rows(condition)}) "
         f"WHERE running > bound"
     )
 
@@ -299,9 +370,9 @@ class NoOverlap(Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unkn
         condition = " AND ".join([scope.condition(self.where), *(f"{g} IS NOT NULL" for g in groups)])
         names, named = scope.named_keys()
         return (
-            f"SELECT {names} FROM (SELECT {named}, {start} AS begun, max({end}) OVER (PARTITION BY "
-            f"{', '.join(groups)} ORDER BY {start}, {scope.keys()} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS busy "
-            f"FROM {scope.source} WHERE {condition}) WHERE busy > begun"
+            f"SELECT {names}{scope.told(value='begun', busy='busy')} FROM (SELECT {named}, {start} AS begun, "
+            f"max({end}) OVER (PARTITION BY {', '.join(groups)} ORDER BY {start}, {scope.keys()} "
+            f"ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS busy {scope.rows(condition)}) WHERE busy > begun"
         )
 
 
@@ -314,8 +385,8 @@ class Requires(Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
     at_least: int = 1
 
     def _sql(self, scope: Scope) -> str:
-        other = Scope(scope.schema, self.needs, "n", scope.touched)
-        match = [" = ".join(other.alike(theirs, scope, ours)) for theirs, ours in self.match.items()]
+        other = scope.beside(self.needs)
+        match = other.matched(self.match, scope)
         having = other.condition(self.having)
         condition = " AND ".join([*match, having])
         return self._broken(scope, f"(SELECT count(*) FROM {other.source} WHERE {condition}) < {self.at_least}")
@@ -343,12 +414,14 @@ class Excl(Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_f
             return self._broken(scope, f"{' + '.join(f'({scope.column(c)} IS NOT NULL)' for c in self.one_of)} <> 1")
         if not self.none_of or not self.match:
             raise BadRule("excl needs 'differ', 'one_of', or 'none_of' with 'match'")
-        other = Scope(scope.schema, self.none_of, "n", scope.touched)
-        match = [" = ".join(other.alike(theirs, scope, ours)) for theirs, ours in self.match.items()]
+        other = scope.beside(self.none_of)
+        match = other.matched(self.match, scope)
         if self.none_of == self.table:
             match.append(f"({other.keys()}) <> ({scope.keys()})")
         condition = " AND ".join([*match, other.condition(self.having)])
-        return self._broken(scope, f"EXISTS (SELECT 1 FROM {other.source} WHERE {condition})")
+        found = f"FROM {other.source} WHERE {condition}"
+        scope.shown["other"] = f"(SELECT {other.first_key()} {found} LIMIT 1)"
+        return self._broken(scope, f"EXISTS (SELECT 1 {found})")
 
     def check(self, table: Table) -> str:
         """The inequality or the count of set columns, where all stand in the row itself."""
@@ -419,18 +492,28 @@ class SumEq(Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_
     minus: tuple[str, ...] = ()
 
     def _sql(self, scope: Scope) -> str:
-        other = Scope(scope.schema, self.of, "n", scope.touched)
-        via = other.alike(self.via, scope, "self")[0]
-        amount = other.number(self.sum) if self.sum else "1"
-        having = other.condition(self.having)
-        groups = f"(SELECT {via} AS k, sum({amount}) AS s FROM {other.source} WHERE {having} GROUP BY {via})"
-        terms = ["coalesce(g.s, 0)", *(f"coalesce({scope.number(c)}, 0)" for c in self.plus)]
-        total = " + ".join(terms) + "".join(f" - coalesce({scope.number(c)}, 0)" for c in self.minus)
+        via, amount, counted = self.counted(scope)
+        groups = f"(SELECT {via} AS k, sum({amount}) AS s {counted} GROUP BY {via})"
+        total = self.total(scope, "g.s")
         own, column, condition = scope.column("self"), scope.number(self.column), scope.condition(self.where)
         return (
             f"SELECT {scope.keys()} FROM {scope.source} LEFT JOIN {groups} AS g ON g.k = {own} "
             f"WHERE {condition} AND {column} <> {total}"
         )
+
+    def counted(self, scope: Scope) -> tuple[str, str, str]:
+        """The rows that are added up: the key of ours to which one leads, its amount, and the FROM and WHERE of all."""
+        other = scope.beside(self.of)
+        via = other.alike(self.via, scope, "self")[0]
+        other.required(self.via)
+        amount = other.number(self.sum) if self.sum else "1"
+        having = other.condition(self.having)
+        return via, amount, f"FROM {other.source} WHERE {having}"
+
+    def total(self, scope: Scope, summed: str) -> str:
+        """What the column must be, given the sum over the rows of the other table."""
+        terms = [f"coalesce({summed}, 0)", *(f"coalesce({scope.number(c)}, 0)" for c in self.plus)]
+        return " + ".join(terms) + "".join(f" - coalesce({scope.number(c)}, 0)" for c in self.minus)
 
 
 class Balance(SumEq, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag="balance"):
@@ -547,13 +630,16 @@ class Monotone(Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
     def _sql(self, scope: Scope) -> str:
         groups = [scope.column(path) for path in self.per]
         by, value = scope.column(self.by), scope.column(self.column)
-        condition = " AND ".join([scope.condition(self.where), f"{value} IS NOT NULL"])
+        condition = " AND ".join(
+            [scope.condition(self.where), f"{value} IS NOT NULL", *(f"{g} IS NOT NULL" for g in groups)]
+        )
         names, named = scope.named_keys()
         partition = f"PARTITION BY {', '.join(groups)} " if groups else ""
         return (
-            f"SELECT {names} FROM (SELECT {named}, {value} AS v, max({value}) OVER ({partition}"
-            f"ORDER BY {by}, {scope.keys()} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS best "
-            f"FROM {scope.source} WHERE {condition}) WHERE v {'<=' if self.strictly else '<'} best"
+            f"SELECT {names}{scope.told(value='v', best='best')} FROM (SELECT {named}, {value} AS v, "
+            f"max({value}) OVER ({partition}ORDER BY {by}, {scope.keys()} "
+            f"ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS best {scope.rows(condition)}) "
+            f"WHERE v {'<=' if self.strictly else '<'} best"
         )
 
 
@@ -570,10 +656,12 @@ class Acyclic(Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unknow
         a = scope.column("self" if self.parent else self.source)
         b = scope.column(self.parent or self.target)
         edges = f"SELECT {a} AS a, {b} AS b FROM {scope.source} WHERE {b} IS NOT NULL"
+        first, on_circle = scope.rows(f"{b} IS NOT NULL"), scope.rows(f"{a} IN (SELECT a FROM way WHERE a = b)")
+        # not materialized: a walk from one row looks up a few edges and must not list them all
         return (
-            f"WITH RECURSIVE edge(a, b) AS ({edges}), way(a, b) AS (SELECT a, b FROM edge UNION "
-            f"SELECT way.a, edge.b FROM way JOIN edge ON edge.a = way.b) "
-            f"SELECT {scope.keys()} FROM {scope.source} WHERE {a} IN (SELECT a FROM way WHERE a = b)"
+            f"WITH RECURSIVE edge(a, b) AS NOT MATERIALIZED ({edges}), way(a, b) AS (SELECT {a}, {b} {first} "
+            f"UNION SELECT way.a, edge.b FROM way JOIN edge ON edge.a = way.b) "
+            f"SELECT {scope.named_keys()[1]}{scope.told()} {on_circle}"
         )
 
 

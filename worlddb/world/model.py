@@ -15,6 +15,10 @@ from worlddb.schema.model import Schema
 if TYPE_CHECKING:
     import apsw
 
+    from worlddb.tools.session import Session, Start
+    from worlddb.tools.styles import Style
+    from worlddb.tools.toolset import Toolset
+
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """All that decides a world's bytes.  Equal recipes give equal images on every machine."""
@@ -94,3 +98,17 @@ class World(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         from worlddb.schema.models import models
 
         return models(self.schema)
+
+    # --- doors to the rooms above: what people do with a world
+
+    def toolset(self, style: Style | str | None = None, *, sets: str = "crud") -> Toolset:
+        """The API that this world's staff would use; see `worlddb.tools.build.toolset`."""
+        from worlddb.tools.build import toolset
+
+        return toolset(self, style, sets=sets)
+
+    def session(self, toolset: Toolset | None = None, *, start: Start | None = None) -> Session:
+        """An episode in which an agent calls the tools of `toolset` (the world's usual one); see `worlddb.tools.session`."""
+        from worlddb.tools.session import Session
+
+        return Session(self, self.toolset() if toolset is None else toolset, start)

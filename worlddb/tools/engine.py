@@ -1,0 +1,337 @@
+"""Runs a tool's program on a host: one call, one savepoint.
+
+Everything that goes wrong by the agent's doing comes back as an Error.  A constraint of SQLite or a law of the world that
+refuses a change is translated here into the same five codes that guards use.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import apsw
+import orjson
+
+from worlddb.schema.model import Schema
+from worlddb.schema.rules import Rule
+from worlddb.tools.arguments import Reader, Refused, encode_cursor
+from worlddb.tools.model import Each, Error, Fault, Find, Guard, Reply, Statement, Tool, Write
+from worlddb.world.diff import Change
+from worlddb.world.host import Broken, Host
+
+LAW_CODES = {"no_overlap": "CONFLICT", "unique_active": "CONFLICT", "immutable": "FORBIDDEN", "role_req": "FORBIDDEN"}
+"""The code of a broken rule by its kind; the others are RULE_VIOLATION."""
+
+Read = tuple[str, tuple[Any, ...]]
+"""A row that a call showed: table key, primary key."""
+Seen = tuple[str, tuple[int, ...], list[tuple[Any, ...]]]
+"""Rows that a call showed, as they came: table key, positions of the primary key, rows.  `reads_of` makes Reads of them."""
+
+
+class Refusal(Exception):
+    """Stops a program; never leaves this room."""
+
+    def __init__(self, error: Error) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class Outcome(NamedTuple):
+    """What a program did: the data or the error, the net row changes, the keys of the rows it showed, the rows it stood for."""
+
+    data: Any
+    error: Error | None
+    changes: tuple[Change, ...] = ()
+    seen: Sequence[Seen] = ()
+    covers: tuple[str, str, dict[str, Any]] | None = None
+    """Table, SQL of primary keys, and bound values: of an aggregate's rows, for whoever wants to know them later."""
+
+
+class Runner:
+    """A tool made ready to run on the hosts of one world."""
+
+    def __init__(self, tool: Tool, schema: Schema) -> None:
+        self.tool = tool
+        self.reader = Reader(tool.params, tool.least)
+        self._schema = schema
+        self._names = {p.key: p.name for p in tool.params}
+        self._answer = _Answer(tool.reply)
+        self._writing = bool(tool.steps) and not tool.read_only
+
+    def run(self, host: Host, arguments: Any, now: str) -> Outcome:
+        """Carry out one call.  The host stands at the episode; `now` is its clock, 'YYYY-MM-DD HH:MM:SS'."""
+        try:
+            binds = self.reader.read(arguments)
+        except Refused as refused:
+            return Outcome(None, refused.error)
+        binds["now"] = now
+        binds["today"] = now[:10]
+        if not self._writing:
+            try:
+                for step in self.tool.steps:
+                    self._step(host, step, binds, "")
+                return self._finish(host, binds)
+            except Refusal as refusal:
+                return Outcome(None, refusal.error)
+        return self._write(host, binds)
+
+    def _write(self, host: Host, binds: dict[str, Any]) -> Outcome:
+        def body() -> Outcome:
+            for step in self.tool.steps:
+                self._step(host, step, binds, "")
+            host.settle()
+            return self._finish(host, binds)
+
+        return transact(host, body, self._schema, self._public)
+
+    def _public(self, table: str, column: str) -> str:
+        """What the agent calls a column (SQL names): the parameter that sets it, else the column's own name."""
+        for home in self._schema.tables:
+            if home.name == table:
+                key = next((c.key for c in home.columns if c.name == column), "")
+                every = (*self.tool.params, *(f for p in self.tool.params for f in p.fields))
+                return next((p.name for p in every if p.table == home.key and p.column == key), column)
+        return column
+
+    # --- steps
+
+    def _step(self, host: Host, step: Any, binds: dict[str, Any], item: str) -> None:
+        kind = type(step)
+        if kind is Each:
+            for at, one in enumerate(binds.get(step.over) or ()):
+                own = {**binds, "item": one} if not isinstance(one, dict) else {**binds, **one}
+                for inner in step.steps:
+                    self._step(host, inner, own, f"{self._names.get(step.over, step.over)}[{at}]")
+            return
+        if step.when and binds.get(step.when) is None:
+            return
+        if kind is Write:
+            self._change(host, step, binds)
+        elif kind is Find:
+            rows = host.rows(text_of(step.query, binds), binds)
+            if not rows:
+                raise Refusal(self._error(step.missing, binds, item))
+            binds.update(zip(step.into, rows[0], strict=True))
+        elif kind is Guard:
+            found = host.described(text_of(step.query, binds), binds)
+            if found is not None:
+                raise Refusal(self._error(step.fault, {**binds, **found}, item))
+
+    @staticmethod
+    def _change(host: Host, step: Write, binds: dict[str, Any]) -> None:
+        for mint in step.mint:
+            binds[mint.into] = host.mint(mint.table, mint.column)
+        changed = host.write(text_of(step.statement, binds), binds.copy())
+        if step.into:
+            last = step.op == "insert"
+            binds[step.into] = host.connection.last_insert_rowid() if last else changed
+
+    def _error(self, fault: Fault, binds: dict[str, Any], item: str) -> Error:
+        names = {**binds, **{f"{k}_name": n for k, n in self._names.items()}}
+        parameter = self._names.get(fault.parameter, fault.parameter)
+        if item:
+            parameter = f"{item}.{parameter}" if parameter and parameter not in item else item
+        message = fill(fault.message, names)
+        return Error(
+            code=fault.code, message=f"{item}: {message}" if item else message, parameter=parameter, rule=fault.rule,
+            cure=fill(fault.cure, names),
+        )  # fmt: skip
+
+    # --- the answer
+
+    def _finish(self, host: Host, binds: dict[str, Any]) -> Outcome:
+        seen: list[Seen] = []
+        reply = self.tool.reply
+        data = self._answer.make(host, binds, seen)
+        if data is None:
+            assert reply.missing is not None
+            raise Refusal(self._error(reply.missing, binds, ""))
+        covers = None
+        if reply.covers:
+            covers = (reply.covers[0], text_of(reply.covers[1], binds), binds)
+        return Outcome(data, None, (), seen, covers)
+
+
+def reads_of(seen: Sequence[Seen]) -> tuple[Read, ...]:
+    """Every row that was shown, once."""
+    found: dict[Read, None] = {}
+    for table, at, rows in seen:
+        found.update(((table, tuple(row[i] for i in at)), None) for row in rows)
+    return tuple(read for read in found if None not in read[1])
+
+
+def transact(
+    host: Host,
+    body: Callable[[], Outcome],
+    schema: Schema,
+    public: Callable[[str, str], str] = lambda table, column: column,
+) -> Outcome:
+    """Run the body of a call in a savepoint: all of it happens, or nothing.
+
+    The body writes through `host.write`, calls `host.settle` once it has, and makes the answer.  `public` gives the name by
+    which the agent knows a column (SQL names of table and column).
+    """
+    host.begin()
+    try:
+        outcome = body()
+        if outcome.error is None:
+            return outcome._replace(changes=host.commit())
+        error = outcome.error
+    except Refusal as refusal:
+        error = refusal.error
+    except Broken as broken:
+        error = broken_law(broken)
+    except apsw.ConstraintError as constraint:
+        error = constraint_error(constraint, schema, public)
+    except BaseException:
+        host.abort()
+        raise
+    host.abort()
+    return Outcome(None, error)
+
+
+class _Answer:
+    """Makes the answer of one Reply."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
+        self._names = tuple(f.name for f in reply.fields)
+        self._converts = tuple((i, _OUT[f.convert]) for i, f in enumerate(reply.fields) if f.convert)
+        self._nested = tuple((name, _Answer(inner)) for name, inner in reply.nested)
+
+    def make(self, host: Host, binds: dict[str, Any], seen: list[Seen]) -> Any:
+        """The data; None where a row reply has no row."""
+        reply = self.reply
+        rows = host.rows(text_of(reply.query, binds), binds)
+        if reply.shape == "page":
+            limit = binds["limit"]
+            more = len(rows) > limit
+            return self._page(host, binds, self._objects(host, rows[:limit], binds, seen), more)
+        if reply.shape == "rows":
+            return {reply.items: self._objects(host, rows, binds, seen)}
+        if not rows:
+            return None
+        return self._objects(host, rows[:1], binds, seen)[0]
+
+    def _objects(
+        self, host: Host, rows: list[tuple[Any, ...]], binds: dict[str, Any], seen: list[Seen]
+    ) -> list[dict[str, Any]]:
+        seen += [(table, at, rows) for table, at in self.reply.keys]
+        names, found = self._names, []
+        for row in rows:
+            one = dict(zip(names, row))  # noqa: B905 - a row may go on after the fields: with keys that are only logged
+            for at, convert in self._converts:
+                if row[at] is not None:
+                    one[names[at]] = convert(row[at])
+            for name, inner in self._nested:
+                own = {**binds, **{f.key: row[i] for i, f in enumerate(self.reply.fields)}}
+                one[name] = inner.make(host, own, seen)[inner.reply.items]
+            found.append(one)
+        return found
+
+    def _page(self, host: Host, binds: dict[str, Any], items: list[Any], more: bool) -> dict[str, Any]:
+        reply, offset, limit = self.reply, binds.get("offset", 0), binds["limit"]
+        page: dict[str, Any] = {reply.items: items}
+        if reply.total:
+            page["total"] = host.rows(text_of(reply.total, binds), binds)[0][0]
+        if reply.pages == "cursor":
+            page["next_cursor"] = encode_cursor(offset + limit) if more else None
+        elif reply.pages == "offset":
+            page["next_offset"] = offset + limit if more else None
+        elif reply.pages == "page":
+            page["page"] = offset // limit + 1
+        page["has_more"] = more
+        return page
+
+
+def _spelt(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+
+
+_OUT: dict[str, Callable[[Any], Any]] = {"flag": bool, "json": _spelt}
+
+
+# --- texts
+
+
+def text_of(statement: Statement, binds: dict[str, Any]) -> str:
+    """The SQL of a statement for these bound values."""
+    sql = statement.sql
+    if statement.clauses:
+        sql = sql.replace("{clauses}", "".join(text for key, text in statement.clauses.items() if key in binds))
+    for key, options in statement.choices.items():
+        sql = sql.replace(f"{{{key}}}", options[binds[key]])
+    return sql
+
+
+def fill(template: str, values: dict[str, Any]) -> str:
+    """A message with its values put in; None reads as 'nothing'."""
+    if "{" not in template:
+        return template
+    return template.format_map({k: "nothing" if v is None else v for k, v in values.items()})
+
+
+# --- what SQLite and the laws refuse
+
+
+def broken_law(broken: Broken) -> Error:
+    """A law's refusal as the agent sees it."""
+    law = broken.law
+    code = LAW_CODES.get(law.rule.kind, "RULE_VIOLATION") if law.rule else "RULE_VIOLATION"
+    return Error(code=code, message=law.say, rule=rule_name(law.rule, law.table), cure=fill(law.cure, broken.found))
+
+
+def rule_name(rule: Rule | None, table: str) -> str:
+    """The name of a rule in errors: its sentence as a word ('a-room-has-one-reservation-at-a-time'), or 'move:<table>'."""
+    return re.sub(r"[^a-z0-9]+", "-", rule.say.lower()).strip("-")[:80] if rule else f"move:{table}"
+
+
+_FAILED = re.compile(r"(UNIQUE|NOT NULL|CHECK|FOREIGN KEY) constraint failed(?:: (.*))?$", re.DOTALL)
+
+
+def constraint_error(error: apsw.ConstraintError, schema: Schema, public: Callable[[str, str], str]) -> Error:
+    """A constraint of SQLite as the agent sees it."""
+    match = _FAILED.search(str(error))
+    kind, detail = (match[1], match[2] or "") if match else ("", "")
+    if kind == "UNIQUE":
+        return _unique(detail, schema, public)
+    if kind == "NOT NULL":
+        name = public(*detail.split(".", 1))
+        return Error(code="INVALID_ARGUMENT", message=f"{name} may not be empty.", parameter=name, cure=f"Give {name}.")
+    if kind == "CHECK":
+        return _check(detail, schema)
+    return Error(
+        code="CONFLICT", message="Other records refer to this one, or it refers to one that does not exist.",
+        rule="reference", cure="Remove or move the records that refer to it first, or choose an existing one.",
+    )  # fmt: skip
+
+
+def _unique(detail: str, schema: Schema, public: Callable[[str, str], str]) -> Error:
+    if detail.startswith("index '"):
+        rule = schema.rules[int(detail.rstrip("'").rpartition("_")[2])]
+        code = LAW_CODES.get(rule.kind, "CONFLICT")
+        return Error(
+            code=code, message=rule.say, rule=rule_name(rule, rule.table), cure="Change or end the one that is there."
+        )
+    names = [public(*column.split(".", 1)) for column in detail.split(", ")]
+    label = " and ".join(names)
+    return Error(
+        code="CONFLICT", message=f"There is one with this {label} already.", rule=f"unique:{label}", parameter=names[0],
+        cure=f"Use another {label}, or change the one that is there.",
+    )  # fmt: skip
+
+
+def _check(detail: str, schema: Schema) -> Error:
+    for table in schema.tables:
+        for rule in schema.rules:
+            if rule.table == table.key and rule.check(table) == detail:
+                code = LAW_CODES.get(rule.kind, "RULE_VIOLATION")
+                return Error(code=code, message=rule.say, rule=rule_name(rule, table.key))
+    return Error(
+        code="RULE_VIOLATION", message=f"A value is out of its range: {detail.replace(chr(34), '')}.", rule="range",
+        cure="Choose values that keep this true.",
+    )  # fmt: skip

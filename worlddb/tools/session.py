@@ -1,0 +1,257 @@
+"""A session: one agent's episode in a world, call by call.
+
+Sessions of one world share a live connection (`worlddb.world.host`) and never see one another.  The clock stands still
+while an agent reads; every call that changes something moves it on by a minute.  A session can be reset, forked, undone
+call by call, and suspended to bytes: its calls, which are carried out again when it resumes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from worlddb.errors import BadRequest
+from worlddb.tools.engine import Outcome, Read, Seen, reads_of
+from worlddb.tools.model import Call, Error, Result
+from worlddb.tools.toolset import Toolset
+from worlddb.world import clock
+from worlddb.world.diff import Change, Diff
+from worlddb.world.host import Log, host_of
+from worlddb.world.model import World
+
+TICK = 60
+"""Seconds by which the world's clock moves on with every call that writes."""
+NAME_SHOWN = 80
+
+
+@lru_cache(4096)
+def _text(now: int) -> str:
+    """A moment as the world stores it."""
+    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where an episode begins, beside the world as it was grown.  The same task must work from any start."""
+
+    clock: int = 0
+    """Seconds added to the world's clock, >= 0."""
+    ids: int = 0
+    """Added to the running numbers from which new rows get their keys, >= 0."""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the journal."""
+
+    number: int
+    """From 1."""
+    name: str
+    arguments: Any
+    result: Result
+    now: int
+    """The world's clock at the call, Unix seconds."""
+    wrote: bool = False
+    """True for a successful call of a tool that writes, even one that changed nothing: the clock moved on."""
+    retold: bool = False
+    """True where a resumed session took the outcome from its suspension: the arguments could not be written down."""
+    changes: tuple[Change, ...] = ()
+    """Net row changes of this call; none where it failed."""
+    seen: Sequence[Seen] = ()
+    covers: tuple[str, str, dict[str, Any]] | None = None
+    """For an aggregate: the table and the query of the primary keys of the rows that it stands for; see `Session.covered`."""
+
+    @property
+    def reads(self) -> tuple[Read, ...]:
+        """(table key, primary key) of every row that it showed."""
+        return reads_of(self.seen)
+
+
+class Suspended(msgspec.Struct, frozen=True, array_like=True):
+    """A session as data."""
+
+    world: str
+    """The first 16 hex digits of the world's digest."""
+    toolset: str
+    start: Start
+    calls: tuple[tuple[str, Any, Error | None], ...]
+    """Name and arguments; the error too where the arguments are nothing that can be written down."""
+    state: str
+    """Of the net changes, to prove that resuming led to the same state."""
+
+
+class Session:
+    """An episode.  Make it with `world.session()`."""
+
+    def __init__(self, world: World, toolset: Toolset, start: Start | None = None) -> None:
+        self.world = world
+        self.toolset = toolset
+        self.start = start or Start()
+        if self.start.clock < 0 or self.start.ids < 0:
+            raise BadRequest("a session starts at clock >= 0 and ids >= 0, relative to the world")
+        self.reset()
+
+    def reset(self) -> Session:
+        """Back to the world as it was grown, with an empty journal.  Costs nothing until the next call."""
+        self._log = Log(self.start.ids)
+        self._before = self.now
+        self.journal: list[Entry] = []
+        """Every call so far."""
+        return self
+
+    # --- acting
+
+    def call(self, name: str, arguments: Any = None) -> Result:
+        """Call a tool by its public name; `arguments` is an object, or JSON text of one.
+
+        Never raises for what an agent can do wrong: such a call changes nothing, and its result has `ok` False.
+        """
+        writes = len(self._log.marks)
+        outcome = self._run(name, arguments)
+        return self.note(name, arguments, outcome, wrote=len(self._log.marks) > writes)
+
+    def note(self, name: str, arguments: Any, outcome: Outcome, *, wrote: bool = False, retold: bool = False) -> Result:
+        """Put a call that has been carried out into the journal."""
+        result = Result(ok=outcome.error is None, data=outcome.data, error=outcome.error)
+        self.journal.append(
+            Entry(
+                number=len(self.journal) + 1, name=name, arguments=arguments, result=result, now=self._before,
+                wrote=wrote, retold=retold,
+                changes=outcome.changes, seen=outcome.seen, covers=outcome.covers,
+            )
+        )  # fmt: skip
+        return result
+
+    def _run(self, name: str, arguments: Any) -> Outcome:
+        now = self._before = self.now
+        runner = self.toolset.runner(name)
+        if runner is None:
+            return Outcome(None, self._unknown(name))
+        host = host_of(self.world)
+        with host.lock:
+            clock.set_now(now)
+            host.turn_to(self._log)
+            return runner.run(host, arguments, _text(now))
+
+    def _unknown(self, name: Any) -> Error:
+        import difflib
+
+        shown = str(name)[:NAME_SHOWN]
+        near = difflib.get_close_matches(shown, self.toolset.names, n=3, cutoff=0.4)
+        told = f"did you mean {' or '.join(near)}?" if near else f"there are {len(self.toolset.names)} tools"
+        return Error(
+            code="UNKNOWN_TOOL", message=f"there is no tool named {shown!r}; {told}",
+            cure="Call one of the tools that you were given, by its exact name.",
+        )  # fmt: skip
+
+    @property
+    def now(self) -> int:
+        """The world's clock, Unix seconds."""
+        return self.world.now + self.start.clock + TICK * len(self._log.marks)
+
+    # --- looking
+
+    def diff(self) -> Diff:
+        """The net row changes since the start."""
+        return self._log.diff.copy()
+
+    def rows(self, sql: str, binds: Any = ()) -> list[tuple[Any, ...]]:
+        """Rows of the episode's present state, for graders: not a tool, not in the journal."""
+        host = host_of(self.world)
+        with host.lock:
+            clock.set_now(self.now)
+            host.turn_to(self._log)
+            return host.rows(sql, binds)
+
+    def covered(self, entry: Entry) -> tuple[Read, ...]:
+        """The rows that an aggregate of the journal stood for, as they were then."""
+        if entry.covers is None:
+            return ()
+        table, sql, binds = entry.covers
+        writes = sum(e.wrote for e in self.journal[: entry.number])
+        past = self.fork()
+        host = host_of(self.world)
+        with host.lock:
+            past._cut(writes)
+            host.turn_to(past._log)
+            return tuple((table, tuple(row)) for row in host.rows(sql, binds))
+
+    # --- branching
+
+    def fork(self) -> Session:
+        """An independent session in the same state, with a journal of the same entries."""
+        twin = Session(self.world, self.toolset, self.start)
+        twin._log = self._log.copy()
+        twin.journal = self.journal.copy()
+        return twin
+
+    def undo(self) -> Entry | None:
+        """Take back the last call of the journal and what it changed; None where there is none."""
+        if not self.journal:
+            return None
+        entry = self.journal.pop()
+        if entry.wrote:
+            self._cut(len(self._log.marks) - 1)
+        return entry
+
+    def _cut(self, calls: int) -> None:
+        host = host_of(self.world)
+        with host.lock:
+            host.rewind(self._log, calls)
+
+    # --- suspending
+
+    def suspend(self) -> bytes:
+        """The session as bytes: the world's name, and its calls."""
+        calls = tuple(_written(e) for e in self.journal)
+        kept = Suspended(self.world.digest[:16], self.toolset.digest[:16], self.start, calls, self._state())
+        return msgspec.msgpack.encode(kept)
+
+    def _state(self) -> str:
+        return sha256(repr(self._log.diff.changes).encode()).hexdigest()[:16]
+
+
+def _written(entry: Entry) -> tuple[str, Any, Error | None]:
+    if entry.retold:
+        return entry.name, entry.arguments, entry.result.error
+    try:
+        msgspec.msgpack.encode((entry.name, entry.arguments))
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return ascii(entry.name), ascii(entry.arguments)[:NAME_SHOWN], entry.result.error
+    return entry.name, entry.arguments, None
+
+
+def resume(world: World, toolset: Toolset, kept: bytes) -> Session:
+    """The session that `suspend` wrote, in the same state and with the same journal.
+
+    Raises:
+        BadRequest: these are no such bytes, or they belong to another world or toolset.
+    """
+    try:
+        found = msgspec.msgpack.decode(kept, type=Suspended)
+    except msgspec.DecodeError:
+        raise BadRequest("these bytes are no suspended session; give what Session.suspend returned") from None
+    if found.world != world.digest[:16]:
+        raise BadRequest(f"the session was suspended in another world than {world.id}; resume it there")
+    if found.toolset != toolset.digest[:16]:
+        raise BadRequest("the session was suspended with another toolset; give the same style, sets and perturbations")
+    session = Session(world, toolset, found.start)
+    for name, arguments, error in found.calls:
+        if error is None:
+            session.call(name, arguments)
+        else:
+            session.note(name, arguments, Outcome(None, error), retold=True)
+    if session._state() != found.state:
+        raise BadRequest("the session's calls no longer lead to the state that it had; its tools have changed")
+    return session
+
+
+def replay(world: World, toolset: Toolset, calls: Iterable[Call], start: Start | None = None) -> Session:
+    """A new session in which these calls have been made."""
+    session = Session(world, toolset, start)
+    for call in calls:
+        session.call(call.name, call.arguments)
+    return session

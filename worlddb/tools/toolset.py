@@ -1,0 +1,125 @@
+"""The Toolset noun: all tools of one world's API, and the forms in which frameworks want them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from worlddb.errors import UnknownName
+from worlddb.schema.model import Schema
+from worlddb.tools.engine import Outcome, Runner
+from worlddb.tools.model import JsonSchema, Tool
+from worlddb.tools.styles import Style
+
+if TYPE_CHECKING:
+    from worlddb.world.host import Host
+
+
+class Runs(Protocol):
+    """What carries out the calls of one tool."""
+
+    def run(self, host: Host, arguments: Any, now: str) -> Outcome:
+        """One call, on a host that stands at the episode."""
+        ...
+
+
+class Toolset:
+    """The tools of a world, in a fixed order.  Make it with `world.toolset()`; treat it as frozen."""
+
+    def __init__(
+        self,
+        schema: Schema,
+        tools: tuple[Tool, ...],
+        style: Style,
+        special: dict[str, Callable[[Tool], Runs]] | None = None,
+    ) -> None:
+        """`special` makes the runners of tools that are no program: the free SQL tool and plug-ins, by tool key."""
+        self.schema = schema
+        self.tools = tools
+        self.style = style
+        self._special = special or {}
+        self._by_name = {t.name: t for t in tools}
+        self._runners: dict[str, Runs] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Public names of all tools."""
+        return tuple(self._by_name)
+
+    def __len__(self) -> int:
+        return len(self.tools)
+
+    def __iter__(self) -> Iterator[Tool]:
+        return iter(self.tools)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def __getitem__(self, name: str) -> Tool:
+        """The tool of that public name.
+
+        Raises:
+            UnknownName: there is none.
+        """
+        if name not in self._by_name:
+            raise UnknownName("tool", name, self._by_name)
+        return self._by_name[name]
+
+    def by_key(self, key: str) -> Tool | None:
+        """The tool of that key, the same in every style; None where this world has none."""
+        return self._by_key.get(key)
+
+    @cached_property
+    def _by_key(self) -> dict[str, Tool]:
+        return {t.key: t for t in self.tools}
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all that the toolset is, in hex."""
+        return sha256(self.json()).hexdigest()
+
+    def json(self) -> bytes:
+        """The tools as JSON, programs included."""
+        return msgspec.json.encode(self.tools, order="deterministic")
+
+    def runner(self, name: Any) -> Runs | None:
+        """What carries out calls of the tool of that public name; None where there is none."""
+        runner = self._runners.get(name) if isinstance(name, str) else None
+        if runner is None and isinstance(name, str) and name in self._by_name:
+            tool = self._by_name[name]
+            make = self._special.get(tool.key)
+            runner = self._runners[name] = make(tool) if make else Runner(tool, self.schema)
+        return runner
+
+    # --- as frameworks want them
+
+    def openai(self) -> list[JsonSchema]:
+        """The tools as the Chat Completions API takes them."""
+        return [
+            {"type": "function", "function": {"name": t.name, "description": t.description, "parameters": t.parameters}}
+            for t in self.tools
+        ]
+
+    def mcp(self) -> list[JsonSchema]:
+        """The tools as the result of MCP's tools/list (camelCase, ready for `mcp.types.Tool.model_validate`)."""
+        return [
+            {
+                "name": t.name,
+                "title": t.title,
+                "description": t.description,
+                "inputSchema": t.parameters,
+                "outputSchema": t.returns,
+                "annotations": {
+                    "title": t.title,
+                    "readOnlyHint": t.read_only,
+                    "destructiveHint": t.destructive,
+                    "idempotentHint": t.idempotent,
+                    "openWorldHint": False,
+                },
+            }
+            for t in self.tools
+        ]
