@@ -23,9 +23,10 @@ SEEDS = range(24)
 
 def act(session: Session, dice: random.Random, calls: int, junk: float = 0.15) -> None:
     """Random calls, a share of them malformed."""
-    tools = session.toolset.tools
+    reads = [t for t in session.toolset if t.read_only]
+    writes = [t for t in session.toolset if not t.read_only]
     for _ in range(calls):
-        tool = dice.choice(tools)
+        tool = dice.choice(writes if dice.random() < 0.7 else reads)
         arguments: Any = draw_call(session, tool, dice)
         if dice.random() < junk:
             arguments = spoil(arguments, tool, dice)

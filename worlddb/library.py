@@ -23,8 +23,8 @@ def folder(name: str) -> Path:
     raise FileNotFoundError(f"worlddb is installed without its {name}/ folder; install it again")
 
 
-NOT_GROWN_FROM = ("bars.yaml", "domain.schema.json")
-"""Files of schemas/ that judge or describe, and do not decide what grows."""
+NOT_GROWN_FROM = ("api.yaml", "bars.yaml", "domain.schema.json", "verbs.yaml")
+"""Files of schemas/ that judge, describe or name tools, and do not decide what grows."""
 
 
 @cache

@@ -47,4 +47,22 @@ BUDGETS: dict[str, dict[str, Any]] = {
         "naive": "534 ms with everything imported",
         "best": "34 ms, click only; bare Python 8 ms",
     },
+    **{
+        f"act.{what}.{size}": {"limit": limit, "says": says}
+        for size in ("default", "large", "huge")
+        for what, limit, says in (
+            ("reset", 10, "reset after 5 writes: at most 10 µs at any size (deepcopy 2.55 ms, deserialize 59 µs)"),
+            ("read", 10, "indexed read call, JSON in to JSON out: at most 10 µs (pydantic + SQLModel 149 µs)"),
+            ("write", 20, "write call and reset: at most 20 µs"),
+            ("diff", 100, "verdict: at most 100 µs (EXCEPT 0.34 ms at 217 KB, 33 ms at 10 MB)"),
+            ("sql.key", 20, "sandboxed free SQL: at most 20 µs"),
+            ("sql.join", 20, "sandboxed free SQL: at most 20 µs"),
+        )
+    },
+    "act.episode": {
+        "limit": 200,
+        "says": "9-step episode, everything included: 50 µs at best, 200 µs for 5,000 a second",
+    },
+    "act.rate": {"limit": 5000, "says": "at least 5,000 episodes a second and core; stretch 10,000"},
+    "act.asleep": {"limit": 2147, "says": "at least 500,000 suspended episodes per GiB"},
 }

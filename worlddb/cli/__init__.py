@@ -9,11 +9,14 @@ from typing import Any
 
 import click
 
+from worlddb.cli.act import call, tools
 from worlddb.cli.data import export, query
 from worlddb.cli.domains import domains
 from worlddb.cli.grow import spawn
 from worlddb.cli.look import check, list_worlds, open_world, show, stats
+from worlddb.cli.play import play
 from worlddb.cli.pools import pools
+from worlddb.cli.serve import serve
 from worlddb.errors import WorlddbError
 from worlddb.version import __version__
 
@@ -49,6 +52,8 @@ def cli() -> None:
       worlddb spawn --n 1000         a thousand worlds, in data/out
       worlddb list                   what they are
       worlddb show 42                one of them
+      worlddb tools 42               what an agent can do in it
+      worlddb play 42                be the agent
       worlddb export                 all of them as Parquet
       worlddb query "SELECT domain, count(*) FROM worlds GROUP BY 1"
 
@@ -58,7 +63,22 @@ def cli() -> None:
     """
 
 
-for _command in (spawn, list_worlds, show, open_world, stats, check, export, query, domains, pools):
+for _command in (
+    spawn,
+    list_worlds,
+    show,
+    open_world,
+    tools,
+    call,
+    play,
+    stats,
+    check,
+    export,
+    query,
+    domains,
+    pools,
+    serve,
+):
     cli.add_command(_command)
 
 

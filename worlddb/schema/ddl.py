@@ -28,7 +28,7 @@ def create_table(schema: Schema, table: Table) -> str:
         f"({names(schema[f.table], f.ref)})" + (f" ON DELETE {f.on_delete}" if f.on_delete else "")
         for f in table.foreign_keys
     ]
-    lines += [f"CHECK ({body})" for body in checks(schema, table)]
+    lines += [f"CONSTRAINT {name} CHECK ({body})" for name, body in named_checks(schema, table)]
     body = ",\n  ".join(lines)
     return f"CREATE TABLE {quote(table.name)} (\n  {body}\n) STRICT"
 
@@ -61,14 +61,23 @@ def names(table: Table, keys: tuple[str, ...]) -> str:
 
 
 def checks(schema: Schema, table: Table) -> Iterator[str]:
-    """The bodies of the table's CHECK constraints: of its columns first, then of the schema's rules."""
+    """The bodies of the table's CHECK constraints: of the schema's rules first, then of its columns."""
+    return (body for _, body in named_checks(schema, table))
+
+
+def named_checks(schema: Schema, table: Table) -> Iterator[tuple[str, str]]:
+    """The table's CHECK constraints as (name, body), names quoted.
+
+    The name is what SQLite says when a check refuses a row: `rule_3` for the rule of that number, else the column's own
+    name.  Rules come first, since SQLite names the first check that fails.
+    """
+    for number, rule in enumerate(schema.rules):
+        if rule.table == table.key and (body := rule.check(table)):
+            yield f"rule_{number}", body
     totals = {r.column for r in schema.rules if isinstance(r, SumEq) and r.table == table.key}
     for column in table.columns:
         if column.key not in totals:  # a total is bounded by what it adds up
-            yield from _column_checks(table, column)
-    for rule in schema.rules:
-        if rule.table == table.key and (body := rule.check(table)):
-            yield body
+            yield from ((quote(column.name), body) for body in _column_checks(table, column))
 
 
 def _column_checks(table: Table, column: Column) -> Iterator[str]:

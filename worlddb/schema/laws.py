@@ -100,15 +100,15 @@ def watch(schema: Schema) -> Watch:
 def refusals(schema: Schema) -> dict[str, tuple[AnyRule, ...]]:
     """What SQLite says when a CHECK or a partial unique index refuses a row -> the rules of which it says so.
 
-    Mostly one; several where tables that have a column of the same name have the same CHECK.
+    A CHECK says its name; an index says its columns, which several rules (or a plain UNIQUE) may have.
     """
     found: dict[str, tuple[AnyRule, ...]] = {}
     for number, rule in enumerate(schema.rules):
         table, message = schema[rule.table], ""
-        if body := rule.check(table):
-            message = f"CHECK constraint failed: {body}"
+        if rule.check(table):
+            message = f"CHECK constraint failed: rule_{number}"
         elif isinstance(rule, UniqueActive) and any(
-            f"uq_{table.name}_{number}" in s for s in ddl.indexes(schema, table)
+            quote(f"uq_{table.name}_{number}") in s for s in ddl.indexes(schema, table)
         ):
             columns = (table[Scope(schema, table.key, "t", set()).resolve(p)[2]].name for p in rule.per)
             message = f"UNIQUE constraint failed: {', '.join(f'{table.name}.{c}' for c in columns)}"

@@ -83,7 +83,8 @@ def _type_of(value: Any) -> str:
         return "integer"
     if isinstance(value, float):
         return "number" if value - value == 0 else "not a number"
-    return {str: "string", list: "array", tuple: "array", dict: "object"}.get(type(value), type(value).__name__)
+    names: dict[type, str] = {str: "string", list: "array", tuple: "array", dict: "object"}
+    return names.get(type(value), type(value).__name__)
 
 
 _A = {
@@ -257,9 +258,10 @@ class Reader:
 
     def __init__(self, params: tuple[Param, ...], least: int = 0) -> None:
         self._least = least
-        self._params = {p.name: (p, compile_check(p.schema)) for p in params}
+        self._params = {p.name: (p, compile_check(p.schema)) for p in params if not p.hidden}
         self._required = tuple(p.name for p in params if p.required)
-        self._absent = {p.key: p.default for p in params if p.default is not None or p.binds_null}
+        every = (*params, *(f for p in params if p.convert == "spread" for f in p.fields))
+        self._absent = {p.key: p.default for p in every if p.default is not None or p.binds_null}
         self._page = next((p.key for p in params if p.convert == "page"), "")
 
     def read(self, arguments: Any) -> dict[str, Any]:
@@ -277,7 +279,11 @@ class Reader:
             param, check = known
             if wrong := check(value):
                 raise _refusal(name, wrong)
-            binds[param.key] = _bind(param, value)
+            if param.convert == "spread":
+                names = {f.name: f for f in param.fields}
+                binds.update({names[n].key: _bind(names[n], one) for n, one in value.items()})
+            else:
+                binds[param.key] = _bind(param, value)
         for name in self._required:
             if name not in given:
                 description = self._params[name][0].schema.get("description", "")
@@ -331,6 +337,8 @@ def _bind(param: Param, value: Any) -> Any:
         return offset
     if param.fields:
         return [_item(param, one) for one in value]
+    if param.values:
+        value = [param.values.get(v, v) for v in value] if isinstance(value, list) else param.values.get(value, value)
     if isinstance(value, float) and param.schema.get("type") in ("integer", ["integer", "null"]):
         return int(value)
     convert = _CONVERT.get(param.convert)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from worlddb.rng import Stream
 from worlddb.tools.kinds import propose
 from worlddb.tools.site import Site
-from worlddb.tools.styles import Style, draw_style, dress
+from worlddb.tools.styles import Style, draw_style, dress, style_named
 from worlddb.tools.toolset import Toolset
 from worlddb.world.model import World
 
@@ -14,5 +14,7 @@ def toolset(world: World, style: Style | str | None = None, *, sets: str = "crud
     """The API of a world."""
     stream = Stream(world.recipe.seed, "tools", world.recipe.profile)
     site = Site(world.schema)
-    style = style if isinstance(style, Style) else draw_style(stream.child("style"))
-    return Toolset(world.schema, tuple(dress(t, style, site.words) for t in propose(site)), style)
+    if isinstance(style, str):
+        style = style_named(style)
+    style = style or draw_style(stream.child("style"))
+    return Toolset(world.schema, dress(propose(site), style, site.words), style)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import apsw
 import orjson
 
+from worlddb.schema.laws import refusals
 from worlddb.schema.model import Schema
 from worlddb.schema.rules import Rule
 from worlddb.tools.arguments import Reader, Refused, encode_cursor
@@ -56,6 +57,7 @@ class Runner:
         self.reader = Reader(tool.params, tool.least)
         self._schema = schema
         self._names = {p.key: p.name for p in tool.params}
+        self._names |= {f.key: f"{p.name}.{f.name}" for p in tool.params if p.convert == "spread" for f in p.fields}
         self._answer = _Answer(tool.reply)
         self._writing = bool(tool.steps) and not tool.read_only
 
@@ -166,17 +168,20 @@ def transact(
     body: Callable[[], Outcome],
     schema: Schema,
     public: Callable[[str, str], str] = lambda table, column: column,
+    *,
+    quiet: bool = False,
 ) -> Outcome:
     """Run the body of a call in a savepoint: all of it happens, or nothing.
 
     The body writes through `host.write`, calls `host.settle` once it has, and makes the answer.  `public` gives the name by
-    which the agent knows a column (SQL names of table and column).
+    which the agent knows a column (SQL names of table and column).  A `quiet` call that changed no row is no write: the
+    clock stands.
     """
     host.begin()
     try:
         outcome = body()
         if outcome.error is None:
-            return outcome._replace(changes=host.commit())
+            return outcome._replace(changes=host.commit(quiet=quiet))
         error = outcome.error
     except Refusal as refusal:
         error = refusal.error
@@ -184,6 +189,8 @@ def transact(
         error = broken_law(broken)
     except apsw.ConstraintError as constraint:
         error = constraint_error(constraint, schema, public)
+    except (apsw.FullError, apsw.TooBigError):
+        error = Error(code="CONFLICT", message="The record is too large, or there are no more numbers for new ones.")
     except BaseException:
         host.abort()
         raise
@@ -209,10 +216,11 @@ class _Answer:
             more = len(rows) > limit
             return self._page(host, binds, self._objects(host, rows[:limit], binds, seen), more)
         if reply.shape == "rows":
-            return {reply.items: self._objects(host, rows, binds, seen)}
+            return self._shown(self._objects(host, rows, binds, seen))
         if not rows:
             return None
-        return self._objects(host, rows[:1], binds, seen)[0]
+        one = self._objects(host, rows[:1], binds, seen)[0]
+        return {reply.envelope: one} if reply.envelope else one
 
     def _objects(
         self, host: Host, rows: list[tuple[Any, ...]], binds: dict[str, Any], seen: list[Seen]
@@ -232,17 +240,23 @@ class _Answer:
 
     def _page(self, host: Host, binds: dict[str, Any], items: list[Any], more: bool) -> dict[str, Any]:
         reply, offset, limit = self.reply, binds.get("offset", 0), binds["limit"]
-        page: dict[str, Any] = {reply.items: items}
+        beside: dict[str, Any] = {}
         if reply.total:
-            page["total"] = host.rows(text_of(reply.total, binds), binds)[0][0]
+            beside["total"] = host.rows(text_of(reply.total, binds), binds)[0][0]
         if reply.pages == "cursor":
-            page["next_cursor"] = encode_cursor(offset + limit) if more else None
+            beside["next_cursor"] = encode_cursor(offset + limit) if more else None
         elif reply.pages == "offset":
-            page["next_offset"] = offset + limit if more else None
+            beside["next_offset"] = offset + limit if more else None
         elif reply.pages == "page":
-            page["page"] = offset // limit + 1
-        page["has_more"] = more
-        return page
+            beside["page"] = offset // limit + 1
+        beside["has_more"] = more
+        return self._shown(items) | {reply.names.get(k, k): v for k, v in beside.items()}
+
+    def _shown(self, items: list[dict[str, Any]]) -> dict[str, Any]:
+        """Several rows as the style shows them."""
+        if self.reply.compact:
+            return {"columns": list(self._names), "rows": [list(one.values()) for one in items]}
+        return {self.reply.items: items}
 
 
 def _spelt(text: str) -> Any:
@@ -303,7 +317,7 @@ def constraint_error(error: apsw.ConstraintError, schema: Schema, public: Callab
         name = public(*detail.split(".", 1))
         return Error(code="INVALID_ARGUMENT", message=f"{name} may not be empty.", parameter=name, cure=f"Give {name}.")
     if kind == "CHECK":
-        return _check(detail, schema)
+        return _check(match[0] if match else "", schema)
     return Error(
         code="CONFLICT", message="Other records refer to this one, or it refers to one that does not exist.",
         rule="reference", cure="Remove or move the records that refer to it first, or choose an existing one.",
@@ -311,27 +325,26 @@ def constraint_error(error: apsw.ConstraintError, schema: Schema, public: Callab
 
 
 def _unique(detail: str, schema: Schema, public: Callable[[str, str], str]) -> Error:
-    if detail.startswith("index '"):
-        rule = schema.rules[int(detail.rstrip("'").rpartition("_")[2])]
-        code = LAW_CODES.get(rule.kind, "CONFLICT")
-        return Error(
-            code=code, message=rule.say, rule=rule_name(rule, rule.table), cure="Change or end the one that is there."
-        )
     names = [public(*column.split(".", 1)) for column in detail.split(", ")]
     label = " and ".join(names)
+    if rules := refusals(schema).get(f"UNIQUE constraint failed: {detail}"):
+        return _refused_rule(rules[0], f"Use another {label}, or change or end the one that is there.")
     return Error(
         code="CONFLICT", message=f"There is one with this {label} already.", rule=f"unique:{label}", parameter=names[0],
         cure=f"Use another {label}, or change the one that is there.",
     )  # fmt: skip
 
 
-def _check(detail: str, schema: Schema) -> Error:
-    for table in schema.tables:
-        for rule in schema.rules:
-            if rule.table == table.key and rule.check(table) == detail:
-                code = LAW_CODES.get(rule.kind, "RULE_VIOLATION")
-                return Error(code=code, message=rule.say, rule=rule_name(rule, table.key))
+def _check(message: str, schema: Schema) -> Error:
+    if rules := refusals(schema).get(message):
+        return _refused_rule(rules[0], "Choose values that keep this true.")
+    detail = message.partition(": ")[2].replace('"', "")
     return Error(
-        code="RULE_VIOLATION", message=f"A value is out of its range: {detail.replace(chr(34), '')}.", rule="range",
-        cure="Choose values that keep this true.",
+        code="RULE_VIOLATION", message=f"The value of {detail} is out of its range.", rule=f"range:{detail}",
+        cure="Choose a value within the range.",
     )  # fmt: skip
+
+
+def _refused_rule(rule: Rule, cure: str) -> Error:
+    code = LAW_CODES.get(rule.kind, "RULE_VIOLATION")
+    return Error(code=code, message=rule.say, rule=rule_name(rule, rule.table), cure=cure)

@@ -149,6 +149,12 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The query that counts all rows of a page answer, where the style of the API shows it."""
     pages: str = ""
     """Pagination of a page answer: 'offset', 'page', 'cursor', or '' (only a limit)."""
+    envelope: str = ""
+    """Public name under which a row or value answer stands, where the style wraps it: {"booking": {...}}."""
+    compact: bool = False
+    """Shows the rows of a rows or page answer as {columns: [name …], rows: [[value …] …]}."""
+    names: dict[str, str] = {}
+    """Public names of what stands beside the rows (total, next_offset, next_cursor, page, has_more), where they differ."""
 
 
 class Param(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -166,13 +172,18 @@ class Param(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The table and column (keys) that its values come from or go to: its type, for composing tools and drawing arguments."""
     convert: str = ""
     """How the value is bound: '' as is, 'flag', 'datetime', 'text' (trimmed), 'like' (%escaped%), 'json' (as JSON text),
-    'keys' (an array, as JSON text, unique), 'page', 'cursor'."""
+    'keys' (an array, as JSON text, unique), 'page', 'cursor', 'spread' (an object whose fields bind as if they were
+    parameters themselves)."""
     default: Any = None
     """Bound where the call does not give it; None: not bound, unless `binds_null`."""
     binds_null: bool = False
     """Bound to NULL where the call does not give it (INSERTs name every column)."""
     fields: tuple[Param, ...] = ()
-    """The fields of each item of an array of objects."""
+    """The fields of each item of an array of objects, or of a spread object."""
+    values: dict[str, Any] = {}
+    """Public value -> what the program knows it as: names of columns to sort or group by, in another style's spelling."""
+    hidden: bool = False
+    """Not offered: the default is always bound."""
 
 
 class Words(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

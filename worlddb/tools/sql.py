@@ -88,12 +88,11 @@ class SqlRunner:
             found = host.sandbox.run(sql, parameters, write=self._write)
             if not isinstance(found, Rows):
                 return Outcome(None, Error(code=found.code, message=found.message))
-            if self._write and host.mark():
-                host.ran(sql, parameters or ())
+            if self._write:
                 host.settle()
             return Outcome(_data(found), None)
 
-        return transact(host, body, self._schema) if self._write else body()
+        return transact(host, body, self._schema, quiet=True) if self._write else body()
 
 
 def _data(found: Rows) -> dict[str, Any]:

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from worlddb.errors import UnknownName
+from worlddb.errors import BadRequest, UnknownName
 from worlddb.schema.model import Schema
+from worlddb.tools import forms
 from worlddb.tools.engine import Outcome, Runner
 from worlddb.tools.model import JsonSchema, Tool
 from worlddb.tools.styles import Style
 
 if TYPE_CHECKING:
+    from worlddb.tools.session import Session
     from worlddb.world.host import Host
 
 
@@ -99,27 +101,18 @@ class Toolset:
 
     def openai(self) -> list[JsonSchema]:
         """The tools as the Chat Completions API takes them."""
-        return [
-            {"type": "function", "function": {"name": t.name, "description": t.description, "parameters": t.parameters}}
-            for t in self.tools
-        ]
+        return forms.openai(self.tools)
+
+    def responses(self) -> list[JsonSchema]:
+        """The tools as the Responses API takes them."""
+        return forms.responses(self.tools)
 
     def mcp(self) -> list[JsonSchema]:
         """The tools as the result of MCP's tools/list (camelCase, ready for `mcp.types.Tool.model_validate`)."""
-        return [
-            {
-                "name": t.name,
-                "title": t.title,
-                "description": t.description,
-                "inputSchema": t.parameters,
-                "outputSchema": t.returns,
-                "annotations": {
-                    "title": t.title,
-                    "readOnlyHint": t.read_only,
-                    "destructiveHint": t.destructive,
-                    "idempotentHint": t.idempotent,
-                    "openWorldHint": False,
-                },
-            }
-            for t in self.tools
-        ]
+        return forms.mcp(self.tools)
+
+    def callables(self, session: Session) -> dict[str, Callable[..., str]]:
+        """The tools as typed Python functions that act in a session of this toolset, by name; see `forms.callables`."""
+        if session.toolset is not self:
+            raise BadRequest("the session has another toolset; make it with world.session(toolset)")
+        return forms.callables(session)

@@ -1,8 +1,8 @@
 """One live connection per world, on which any number of episodes take turns.
 
-An episode is the log of its successful writes.  Turning to another one is ROLLBACK, BEGIN and a replay of its log: a few
-microseconds at any size of the world.  So thousands of episodes live in a process at the price of their logs, none sees
-another's rows, and a host can be dropped at any time.
+An episode is the log of its row changes, each as the statement that makes it again.  Turning to another episode is
+ROLLBACK, BEGIN and a replay of its log: a few microseconds at any size of the world.  So thousands of episodes live in a
+process at the price of their logs, none sees another's rows, and a host can be dropped at any time.
 
 Changes are recorded by SQLite's preupdate hook while a call runs.  After a call's own statements the *laws* of the schema
 that watch these changes are applied (`worlddb.schema.laws`): totals are derived anew, then rules are checked.  A call that
@@ -17,14 +17,16 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import apsw
+import msgspec
 
-from worlddb.schema.laws import Law, laws
+from worlddb.schema.laws import Law, watch
 from worlddb.schema.model import Schema
+from worlddb.schema.rules import quote
 from worlddb.world import clock
 from worlddb.world.diff import Change, Diff, Key, Row
 from worlddb.world.mint import Mints
 from worlddb.world.model import World
-from worlddb.world.sandbox import Sandbox
+from worlddb.world.sandbox import Bound, Limits, Sandbox
 
 Binds: TypeAlias = dict[str, Any] | Sequence[Any]
 
@@ -54,23 +56,24 @@ class Broken(Exception):
 
 
 class Log:
-    """The state of an episode: the statements that succeeded, and what they changed in sum."""
+    """The state of an episode: its row changes in the order of happening, and what they are in sum."""
 
-    __slots__ = ("diff", "ids", "inserted", "marks", "statements")
+    __slots__ = ("diff", "ids", "inserted", "marks", "redo")
 
     def __init__(self, ids: int = 0) -> None:
         self.ids = ids
         """Added to every running number of the world, so that the episode's new rows get other keys."""
-        self.statements: list[tuple[str, Binds]] = []
+        self.redo: list[tuple[str, tuple[Any, ...]]] = []
+        """One statement for every row changed, with its values."""
         self.marks: list[tuple[int, int]] = []
-        """After each call that wrote: how many statements there are, how many rows had been inserted."""
+        """After each call that wrote: the length of `redo`, and how many rows had been inserted."""
         self.inserted = 0
         self.diff = Diff()
 
     def copy(self) -> Log:
         """An independent copy."""
         twin = Log(self.ids)
-        twin.statements, twin.marks = self.statements.copy(), self.marks.copy()
+        twin.redo, twin.marks = self.redo.copy(), self.marks.copy()
         twin.inserted, twin.diff = self.inserted, self.diff.copy()
         return twin
 
@@ -78,24 +81,37 @@ class Log:
 class _Watch:
     """What the host needs to know of one table: where its key stands, and the laws by kind of change."""
 
-    def __init__(self, schema: Schema, key: str, found: Sequence[Law]) -> None:
+    def __init__(self, schema: Schema, key: str, found: dict[str, tuple[Law, ...]]) -> None:
         table = schema[key]
         places = {c.key: i for i, c in enumerate(table.columns)}
         self.table = key
         self.key = tuple(places[k] for k in table.primary_key)
-        self.derive = self._index(found, places, True)
-        self.check = self._index(found, places, False)
-
-    @staticmethod
-    def _index(found: Sequence[Law], places: dict[str, int], derive: bool) -> dict[str, tuple[Any, ...]]:
-        return {
-            op: tuple(
-                (law, frozenset(places[c] for c in law.columns), tuple((v == "new", places[c]) for v, c in law.binds))
-                for law in found
-                if op in law.events and (law.kind == "derive") is derive
-            )
-            for op in ("insert", "update", "delete")
+        names = [quote(c.name) for c in table.columns]
+        at_key = " AND ".join(f"{names[i]} = ?" for i in self.key)
+        self.redo = {
+            "insert": f"INSERT INTO {quote(table.name)} VALUES ({', '.join('?' * len(names))})",
+            "update": f"UPDATE {quote(table.name)} SET {', '.join(f'{n} = ?' for n in names)} WHERE {at_key}",
+            "delete": f"DELETE FROM {quote(table.name)} WHERE {at_key}",
         }
+        self.derive = {op: _placed(some, places, derive=True) for op, some in found.items()}
+        self.check = {op: _placed(some, places, derive=False) for op, some in found.items()}
+
+    def again(self, event: Event) -> tuple[str, tuple[Any, ...]]:
+        """The statement that makes a row change again."""
+        old, new = event.old or (), event.new or ()
+        return self.redo[event.op], (*new, *(() if event.op == "insert" else (old[i] for i in self.key)))
+
+
+Placed: TypeAlias = tuple[Law, tuple[int, ...], tuple[tuple[bool, int], ...]]
+"""A law, the positions of the columns that it watches, and where its bound values come from: (of the new row?, position)."""
+
+
+def _placed(found: Sequence[Law], places: dict[str, int], *, derive: bool) -> tuple[Placed, ...]:
+    return tuple(
+        (law, tuple(places[c] for c in law.columns), tuple((v == "new", places[c]) for v, c in law.binds))
+        for law in found
+        if (law.kind == "derive") is derive
+    )
 
 
 class Host:
@@ -112,15 +128,12 @@ class Host:
         for pragma in ("foreign_keys = ON", "recursive_triggers = ON"):  # the latter: REPLACE reports what it deletes
             self.connection.execute(f"PRAGMA {pragma}")
         self.mints = Mints(world)
-        self.sandbox = Sandbox(self.connection)
-        found = laws(world.schema)
-        self._watch = {
-            t.name: _Watch(world.schema, t.key, [w for w in found if w.table == t.key]) for t in world.schema.tables
-        }
+        self.sandbox = Sandbox(self.connection, _limits(world.rows))
+        found = watch(world.schema)
+        self._watch = {t.name: _Watch(world.schema, t.key, found[t.key]) for t in world.schema.tables}
         self._cursor = self.connection.cursor()
         self._numbers = bool(self.rows("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence'"))
         self._events: list[Event] = []
-        self._pending: list[tuple[str, Binds]] = []
         self._inserted = 0
         self._log: Log | None = None
         self._position = 0
@@ -129,7 +142,7 @@ class Host:
         self._cursor.execute("BEGIN")
 
     def _hear(self, update: Any) -> None:
-        if self._recording:
+        if self._recording and update.table_name in self._watch:
             op = update.op.lower()
             self._inserted += op == "insert"
             self._events.append(Event(update.table_name, op, update.old, update.new))
@@ -138,28 +151,34 @@ class Host:
 
     def turn_to(self, log: Log) -> None:
         """Bring the database into the state of an episode."""
-        if self._log is not log or self._position != len(log.statements):
-            self._replay(log, len(log.statements))
+        if self._log is not log or self._position != len(log.redo):
+            self._replay(log)
 
     def rewind(self, log: Log, calls: int) -> None:
         """Take back all but the first `calls` calls that wrote, and count their net changes anew."""
         kept, inserted = log.marks[calls - 1] if calls else (0, 0)
-        del log.marks[calls:], log.statements[kept:]
+        del log.marks[calls:], log.redo[kept:]
         log.inserted, log.diff = inserted, Diff()
-        self._replay(log, kept, record=True)
+        self._replay(log, record=True)
         self._fold(log)
 
-    def _replay(self, log: Log, upto: int, *, record: bool = False) -> None:
+    def _replay(self, log: Log, *, record: bool = False) -> None:
         execute = self._cursor.execute
-        if self._position or self._log is None or self._log.ids or log.ids:
+        if not self.connection.in_transaction:
+            execute("BEGIN")
+        elif self._position or self._log is None or self._log.ids or log.ids:
             execute("ROLLBACK")
             execute("BEGIN")
-        self._log, self._position, self._recording = log, upto, record
+        self._log, self._position = log, len(log.redo)
+        self._recording = False
         if log.ids and self._numbers:
             execute("UPDATE sqlite_sequence SET seq = seq + ?", (log.ids,))
-            self._events.clear()
-        for sql, binds in log.statements[:upto]:
-            execute(sql, binds).fetchall()  # several statements in one text run on only as far as they are read
+        self._recording = record
+        if log.redo:
+            execute("PRAGMA defer_foreign_keys = ON")  # rows that one statement changed may refer to each other
+            for sql, values in log.redo:
+                execute(sql, values)
+            execute("PRAGMA defer_foreign_keys = OFF")
         self._recording = True
 
     def close(self) -> None:
@@ -191,18 +210,12 @@ class Host:
         """Start a call that writes."""
         self._cursor.execute("SAVEPOINT call")
         self._events.clear()
-        self._pending.clear()
         self._inserted = 0
 
     def write(self, sql: str, binds: Binds) -> int:
         """Run one statement of the call; the number of rows that it changed itself."""
         self._cursor.execute(sql, binds).fetchall()
-        self._pending.append((sql, binds))
         return self.connection.changes()
-
-    def ran(self, sql: str, binds: Binds) -> None:
-        """Note statements of the call that were run elsewhere on this connection: in the sandbox."""
-        self._pending.append((sql, binds))
 
     def settle(self) -> None:
         """Apply the laws to the call's changes: derive totals anew, then check the rules.
@@ -215,28 +228,28 @@ class Host:
             self._derive()
             self._check()
 
-    def commit(self) -> tuple[Change, ...]:
-        """Keep the call's changes, and tell them."""
-        assert self._log is not None
-        self._cursor.execute("RELEASE call")
+    def commit(self, *, quiet: bool = False) -> tuple[Change, ...]:
+        """Keep the call's changes, and tell them.  A `quiet` call that changed no row does not count as a write."""
         log = self._log
-        log.inserted += self._inserted
-        changes = self._fold(log)
-        if self._pending:
-            log.statements += self._pending
-            log.marks.append((len(log.statements), log.inserted))
-        self._position = len(log.statements)
-        return changes
+        assert log is not None
+        self._cursor.execute("RELEASE call")
+        if self._events or not quiet:
+            log.inserted += self._inserted
+            log.redo += [self._watch[e.table].again(e) for e in self._events]
+            log.marks.append((len(log.redo), log.inserted))
+        self._position = len(log.redo)
+        return self._fold(log)
 
     def abort(self) -> None:
         """Undo the call: neither the database nor the record keeps anything of it."""
-        self._cursor.execute("ROLLBACK TO call")
-        self._cursor.execute("RELEASE call")
+        if self.connection.in_transaction:
+            self._cursor.execute("ROLLBACK TO call")
+            self._cursor.execute("RELEASE call")
+        else:  # SQLite gives up the whole transaction when it stops a statement that writes
+            log, self._log = self._log, None
+            assert log is not None
+            self._replay(log)
         self._events.clear()
-
-    def mark(self) -> int:
-        """How many row changes the call has made so far."""
-        return len(self._events)
 
     def mint(self, table: str, column: str) -> Any:
         """A value of a column that the server numbers, for the next new row; it depends on the episode's history alone."""
@@ -254,18 +267,34 @@ class Host:
         raise RuntimeError(f"{self.world.id}: derived totals feed one another without end")
 
     def _check(self) -> None:
-        for law, binds in self._laws(self._events, derive=False):
+        for law, binds in self._laws(self._merged(), derive=False):
             found = self.described(law.sql, binds)
             if found is not None:
                 raise Broken(law, found)
+
+    def _merged(self) -> list[Event]:
+        """The events, a row deleted and inserted again with the same key being one update, as the laws expect."""
+        events = self._events
+        if not any(e.op == "insert" for e in events) or not any(e.op == "delete" for e in events):
+            return events
+        found: list[Event] = []
+        gone: dict[tuple[str, Key], int] = {}
+        for event in events:
+            key = (event.table, tuple((event.new or event.old or ())[i] for i in self._watch[event.table].key))
+            if event.op == "insert" and key in gone:
+                old = found[gone.pop(key)].old
+                found.append(Event(event.table, "update", old, event.new))
+                continue
+            if event.op == "delete":
+                gone[key] = len(found)
+            found.append(event)
+        return found
 
     def _laws(self, events: Sequence[Event], *, derive: bool) -> list[tuple[Law, tuple[Any, ...]]]:
         """The laws that watch these events, each with its bound values, once."""
         found: dict[tuple[int, tuple[Any, ...]], Law] = {}
         for event in events:
-            watch = self._watch.get(event.table)
-            if watch is None:
-                continue
+            watch = self._watch[event.table]
             for law, columns, binds in (watch.derive if derive else watch.check)[event.op]:
                 old, new = event.old, event.new
                 if event.op == "update" and columns and all(old[c] == new[c] for c in columns):  # type: ignore[index]
@@ -278,9 +307,7 @@ class Host:
         """Add the recorded events to the episode's net changes; the net changes of these events alone."""
         own = Diff()
         for name, _, old, new in self._events:
-            watch = self._watch.get(name)
-            if watch is None:
-                continue
+            watch = self._watch[name]
             before = None if old is None else tuple(old[i] for i in watch.key)
             after = None if new is None else tuple(new[i] for i in watch.key)
             for diff in (own, log.diff):
@@ -293,6 +320,17 @@ class Host:
                     diff.add(watch.table, after, None, new)
         self._events.clear()
         return own.changes
+
+
+def _limits(rows: int) -> Limits:
+    """The budgets of free SQL: the usual ones up to 10,000 rows, then growing with the world, to ten times as much."""
+    usual, times = Limits(), min(max(rows / 10_000, 1), 10)
+    bounds = {
+        name: Bound(int(b.steps * times), b.length)
+        for name in ("short", "long", "write")
+        for b in (getattr(usual, name),)
+    }
+    return msgspec.structs.replace(usual, **bounds)
 
 
 _hosts: OrderedDict[str, Host] = OrderedDict()

@@ -23,8 +23,10 @@ import msgspec
 
 from worlddb.world.clock import allow_spill
 from worlddb.world.sqltext import (
+    FUNCTIONS,
     HIDDEN,
     READING,
+    TABLE_FUNCTIONS,
     WRITING,
     ZONES,
     Parameters,
@@ -37,6 +39,8 @@ from worlddb.world.sqltext import (
     statements,
     utf8,
 )
+
+__all__ = ["Bound", "Limits", "Refused", "Rows", "Sandbox"]
 
 
 class Rows(msgspec.Struct, frozen=True):
@@ -82,27 +86,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Sorters and intermediate tables of one statement, each of which may grow to 2 MB."""
 
 
-_WEIGHTS = {
-    1: """abs avg ceil ceiling char coalesce concat concat_ws count cume_dist current_date current_time current_timestamp
-        date datetime dense_rank first_value floor format group_concat hex if ifnull iif julianday lag last_value lead
-        length likelihood likely lower ltrim max min mod nth_value ntile nullif octet_length percent_rank pi pow power
-        printf quote rank round row_number rtrim sign sqrt string_agg substr substring sum time timediff total trim trunc
-        typeof unicode unixepoch unlikely upper zeroblob""",
-    4: "strftime",
-    5: """-> ->> json json_array json_array_length json_error_position json_extract json_group_array json_group_object
-        json_insert json_object json_quote json_remove json_replace json_set json_type json_valid""",
-    10: "glob instr like replace",
-}
-FUNCTIONS = {name: weight for weight, names in _WEIGHTS.items() for name in names.split()}
-"""The functions an agent may call, and by how much each makes its steps fewer.  Left out are those whose answer depends
-on chance, on the machine, on its mathematics library or on other calls, and those whose work grows with the square of a text."""
-
-TABLE_FUNCTIONS = frozenset({"json_each", "json_tree"})
-
 STORES = frozenset({"OpenEphemeral", "OpenAutoindex", "SorterOpen"})
 """Opcodes that begin a sorter or an intermediate table."""
 SHORT = 300
 """Characters in which no statement opens so many stores that it would have to be asked."""
+_READ = apsw.SQLITE_READ
 WHOLE = 1_000_000
 """A whole budget, in the parts in which it is spent: a call may spend two, each statement under each bound one."""
 
@@ -184,7 +172,7 @@ class Sandbox:
 
     def _run(self, statements: tuple[Statement, ...], parameters: Parameters | None, write: bool) -> Rows:
         before = self._db.total_changes()
-        length = self._db.limit(apsw.SQLITE_LIMIT_LENGTH, self.limits.short.length)
+        length = self._db.limit(apsw.SQLITE_LIMIT_LENGTH)
         pattern = self._db.limit(apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, self.limits.pattern)
         self._write = write
         allow_spill(False)
@@ -202,7 +190,8 @@ class Sandbox:
             allow_spill(True)
             self._db.limit(apsw.SQLITE_LIMIT_LENGTH, length)
             self._db.limit(apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, pattern)
-        return msgspec.structs.replace(answer, changes=self._db.total_changes() - before)
+        changes = self._db.total_changes() - before
+        return msgspec.structs.replace(answer, changes=changes) if changes else answer
 
     def _tiers(self, statement: Statement, parameters: Parameters | None) -> Rows:
         try:
@@ -259,7 +248,7 @@ class Sandbox:
 
     def _use(self, bound: Bound) -> None:
         self._bound = bound
-        self._cost = self._weight * 1000 * WHOLE // bound.steps
+        self._cost = 1000 * WHOLE // bound.steps
         self._db.limit(apsw.SQLITE_LIMIT_LENGTH, bound.length)
 
     def _prepared(self, cursor: apsw.Cursor, sql: str, bindings: object) -> bool:
@@ -268,27 +257,26 @@ class Sandbox:
         if len(description) > self.limits.columns:
             self._why = Refused("SQL_TOO_LARGE", f"{len(description)} columns; select at most {self.limits.columns}")
             return False
-        self._writing = not cursor.is_readonly
-        self._use(self.limits.write if self._writing else self._bound)
+        if not cursor.is_readonly:
+            self._writing = True
+            self._use(self.limits.write)
+        self._cost *= self._weight
         self._columns = tuple([column[0] for column in description])
         return True
 
     def _fetch(self, cursor: apsw.Cursor) -> Rows:
         rows: list[tuple[str | int | float | None, ...]] = []
-        size, whole = 0, True
+        size = 0
         for row in cursor:
-            if whole:
-                safe, length = _safe(row)
-                size += length
-                if len(rows) < self.limits.rows and size <= self.limits.size:
-                    rows.append(safe)
-                    continue
-                whole = False
-                if not rows:
-                    raise Stop("SQL_TOO_LARGE", f"a row has over {self.limits.size:,} characters; select fewer columns")
-            if not self._writing:  # a statement that writes goes on to its end, where foreign keys are checked
-                break
-        return Rows(self._columns, rows, not whole, 0)
+            safe, length = _safe(row)
+            size += length
+            if size > self.limits.size and not rows:
+                raise Stop("SQL_TOO_LARGE", f"a row has over {self.limits.size:,} characters; select fewer columns")
+            if size > self.limits.size or len(rows) == self.limits.rows:
+                # a statement that writes has done so, foreign keys checked, before it returns its first row
+                return Rows(self._columns, rows, True, 0)
+            rows.append(safe)
+        return Rows(self._columns, rows, False, 0)
 
     def _tick(self) -> bool:
         """Every thousand opcodes: True stops the statement."""
@@ -302,10 +290,12 @@ class Sandbox:
         self, action: int, first: str | None, second: str | None, database: str | None, by: str | None
     ) -> int:
         """Asked by SQLite for everything that a statement would do, while it is prepared."""
-        if not self._active or action in (apsw.SQLITE_SELECT, apsw.SQLITE_RECURSIVE):
+        if not self._active or (action == _READ and first in self._tables):  # most calls end here, one for each column
+            return apsw.SQLITE_OK
+        if action in (apsw.SQLITE_SELECT, apsw.SQLITE_RECURSIVE):
             return apsw.SQLITE_OK
         name = (first or "").lower()
-        if action == apsw.SQLITE_READ:
+        if action == _READ:
             if name in TABLE_FUNCTIONS:
                 self._weight = max(self._weight, FUNCTIONS["json"])
             if name in self._readable or (

@@ -1,4 +1,4 @@
-"""What the text of an agent's SQL shows before SQLite sees it: its statements, and what the authorizer is never told of.
+"""What the text of an agent's SQL shows before SQLite sees it, and the lists of what it may use.
 
 The text is cut into tokens as SQLite's own tokenizer cuts it; nothing is parsed beyond the arguments of a few functions.
 """
@@ -25,23 +25,41 @@ class Refused(msgspec.Struct, frozen=True):
     """What is wrong and what to do about it."""
 
 
+_WEIGHTS = {
+    1: """abs avg ceil ceiling char coalesce concat concat_ws count cume_dist current_date current_time current_timestamp
+        date datetime dense_rank first_value floor format group_concat hex if ifnull iif julianday lag last_value lead
+        length likelihood likely lower ltrim max min mod nth_value ntile nullif octet_length percent_rank pi pow power
+        printf quote rank round row_number rtrim sign sqrt string_agg substr substring sum time timediff total trim trunc
+        typeof unicode unixepoch unlikely upper zeroblob""",
+    4: "strftime",
+    5: """-> ->> json json_array json_array_length json_error_position json_extract json_group_array json_group_object
+        json_insert json_object json_quote json_remove json_replace json_set json_type json_valid""",
+    10: "glob instr like replace",
+}
+FUNCTIONS = {name: weight for weight, names in _WEIGHTS.items() for name in names.split()}
+"""The functions an agent may call, and by how much each makes its steps fewer.  Left out are those whose answer depends
+on chance, on the machine, on its mathematics library or on other calls, and those whose work grows with the square of a text."""
+
+TABLE_FUNCTIONS = frozenset({"json_each", "json_tree"})
+
 READING = frozenset({"SELECT", "VALUES", "WITH"})
 WRITING = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE"})
 DATES = {"date": 1, "time": 1, "datetime": 1, "julianday": 1, "unixepoch": 1, "strftime": 2}
 """Functions of time -> the position of their first modifier."""
 TRIMS = frozenset({"trim", "ltrim", "rtrim"})
+_CALLS = frozenset({*DATES, *TRIMS})
 HIDDEN = frozenset({"rowid", "_rowid_", "oid"})
 ZONES = ("localtime", "utc")
 """Modifiers that ask for the time zone of the machine."""
 
 _WORD = r"[A-Za-z0-9_$\x80-\U0010ffff]"
 _TOKEN = re.compile(
-    rf"""[ \t\n\f\r]++ | --[^\n]*+ | /\*(?:[^*]|\*(?!/))*+(?:\*/)?+
-    | '[^']*+(?:''[^']*+)*+' | "[^"]*+(?:""[^"]*+)*+" | `[^`]*+(?:``[^`]*+)*+` | \[[^\]]*+\]
-    | [$@:#](?:{_WORD}|::)*+(?:\([^)\s]*+\)?)? | {_WORD}++ | \|\| | .""",
+    rf"""(?:[ \t\n\f\r]++ | --[^\n]*+ | /\*(?:[^*]|\*(?!/))*+(?:\*/)?+)
+    | ('[^']*+(?:''[^']*+)*+' | "[^"]*+(?:""[^"]*+)*+" | `[^`]*+(?:``[^`]*+)*+` | \[[^\]]*+\]
+    | [$@:#](?:{_WORD}|::)*+(?:\([^)\s]*+\)?)? | {_WORD}++ | \|\| | .)""",
     re.VERBOSE | re.DOTALL,
 )
-"""One token as SQLite's own tokenizer cuts it, as far as quotes, comments and names go."""
+"""One token as SQLite's own tokenizer cuts it, as far as quotes, comments and names go; spaces and comments are no group."""
 
 
 class Statement(msgspec.Struct, frozen=True):
@@ -74,44 +92,55 @@ def statements(sql: str) -> tuple[Statement, ...] | Refused:
     """The statements of a text, without comments around them."""
     if "\0" in sql:
         return Refused("SQL_ERROR", "the SQL holds a NUL character; remove it")
-    pieces: list[list[str]] = [[]]
-    for token in _TOKEN.findall(sql):
-        if token == ";":
-            pieces.append([])
-        else:
-            pieces[-1].append(token)
     try:
-        found = tuple(_statement(piece) for piece in pieces if any(map(_counts, piece)))
+        found = tuple([_statement(piece, tokens) for piece, tokens in _pieces(sql)])
     except Stop as stop:
         return stop.refused
     return found or Refused("SQL_ERROR", "there is no statement; write a SELECT")
 
 
-def _counts(token: str) -> bool:
-    return token[0] not in " \t\n\f\r" and not token.startswith(("--", "/*"))
+def _pieces(sql: str) -> list[tuple[str, list[str]]]:
+    """What stands between semicolons, each with its tokens."""
+    tokens: list[str] = [t for t in _TOKEN.findall(sql) if t]
+    if ";" not in tokens:
+        return [(sql, tokens)] if tokens else []
+    found, start, tokens = [], 0, []
+    for match in _TOKEN.finditer(sql + ";"):
+        if match[1] == ";":
+            if tokens:
+                found.append((sql[start : match.start()], tokens))
+            start, tokens = match.end(), []
+        elif match[1]:
+            tokens.append(match[1])
+    return found
 
 
-def _plain(token: str) -> str:
-    """A name without its quotes, in lower case; anything else as it is."""
-    return (token[1:-1] if token[0] in '"`[' else token).lower()
-
-
-def _statement(piece: list[str]) -> Statement:
-    tokens = [t for t in piece if _counts(t)]
-    words = [_plain(t) for t in tokens]
-    if any(a == "or" and b == "rollback" for a, b in pairwise(words)):
+def _statement(sql: str, tokens: list[str]) -> Statement:
+    words = [t[1:-1].lower() if t[0] in '"`[' else t.lower() for t in tokens]
+    names = frozenset(words)
+    if "rollback" in names and ("or", "rollback") in pairwise(words):
         raise denied("OR ROLLBACK is not allowed; use OR ABORT or OR IGNORE")
+    by_parameter = not names.isdisjoint(_CALLS) and _calls(tokens, words)
+    return Statement(sql, words[0].upper(), names, by_parameter)
+
+
+def _calls(tokens: list[str], words: list[str]) -> bool:
+    """Whether a modifier of a date function is a parameter.
+
+    Raises:
+        Stop: an argument of a date function or of trim() is not harmless for sure.
+    """
     by_parameter = False
-    for i, word in enumerate(words[:-1]):
-        if word in DATES and words[i + 1] == "(":
-            modifiers = list(_arguments(tokens, i + 2))[DATES[word] :]
-            for modifier in modifiers:
+    for i, (word, after) in enumerate(pairwise(words)):
+        if after != "(" or word not in _CALLS:
+            continue
+        arguments = list(_arguments(tokens, i + 2))
+        if word in DATES:
+            for modifier in arguments[DATES[word] :]:
                 by_parameter |= _modifier(word, modifier)
-        elif word in TRIMS and words[i + 1] == "(":
-            for characters in list(_arguments(tokens, i + 2))[1:]:
-                if len(characters) != 1 or characters[0][0] != "'" or len(characters[0]) > 20:
-                    raise denied(f"the second argument of {word}() must be a literal of at most 18 characters")
-    return Statement("".join(piece), words[0].upper(), frozenset(words), by_parameter)
+        elif any(len(a) != 1 or a[0][0] != "'" or len(a[0]) > 20 for a in arguments[1:]):
+            raise denied(f"the second argument of {word}() must be a literal of at most 18 characters")
+    return by_parameter
 
 
 def _arguments(tokens: list[str], start: int) -> Iterator[list[str]]:

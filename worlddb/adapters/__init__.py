@@ -1,0 +1,1 @@
+"""Ways into worlddb from the frameworks that train and run agents."""

@@ -1,0 +1,303 @@
+"""The command `play`: a prompt at which a person acts as the agent."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from worlddb.cli.act import find_api, open_session, painted, save_session, world_options
+from worlddb.cli.line import read_text
+from worlddb.errors import StoreError, WorlddbError
+
+if TYPE_CHECKING:
+    from prompt_toolkit.history import History
+    from prompt_toolkit.input import Input
+    from prompt_toolkit.output import Output
+
+    from worlddb.tools.session import Session
+
+_SYNTAX = """\
+A tool is called by its name and its arguments, which are names and values or JSON:
+  list_rooms floor=2 limit=5
+  list_rooms {"floor": 2, "limit": 5}
+  get_room 17                     a bare value goes to the next required parameter
+The keys Tab and ↑ complete and repeat."""
+
+
+@click.command()
+@click.argument("world")
+@world_options
+@click.option(
+    "--session", "file", type=click.Path(path_type=Path, dir_okay=False), help="Go on with the episode in this file."
+)
+def play(world: str, store: Path | None, profile: str, style: str, sets: str, file: Path | None) -> None:
+    """Act in a world as an agent does: call its tools at a prompt, see what changes, take it back.
+
+    WORLD is an id (hotel-42), a seed (42) or an index in the store ('#12').  At the prompt, help tells what there is and
+    Tab completes tools, parameters, choices and keys.  Without a terminal the lines are read from stdin.
+
+    \b
+    Examples:
+      worlddb play 42
+      worlddb play hotel-42 --store data/small --sets both
+      printf 'tools get\\nquit\\n' | worlddb play 42
+    """
+    found, toolset = find_api(world, store, profile, style, sets)
+    player = Player(open_session(found, toolset, file), file)
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        on_terminal(player)
+    else:
+        from_pipe(player)
+
+
+class Player:
+    """What a line at the prompt does: takes lines, gives texts.  `over` once it was told to quit."""
+
+    def __init__(self, session: Session, file: Path | None = None) -> None:
+        self.session = session
+        self.over = False
+        self.width = 0
+        """Of the terminal, in characters; 0: nothing is cut off."""
+        self.paint: Callable[[str], str] = str
+        """Colours a line of a diff."""
+        self._file = file
+        """Where the episode was loaded from or saved to: the one file that may be written again."""
+
+    @property
+    def prompt(self) -> str:
+        """The world and its clock, which moves on with every change."""
+        now = datetime.fromtimestamp(self.session.now, UTC)
+        return f"{self.session.world.id} {now:%Y-%m-%d %H:%M}> "
+
+    @property
+    def greeting(self) -> str:
+        """What a person needs to know first."""
+        from worlddb.tools.show import kinds_text
+
+        world, toolset = self.session.world, self.session.toolset
+        return f"{world.schema.title}, {world.rows} rows.  {kinds_text(toolset)}.\nType help, tools, or a tool's name; Ctrl-D leaves."
+
+    def answer(self, line: str) -> str:
+        """The text that answers one line; empty for an empty line."""
+        word, _, rest = line.strip().partition(" ")
+        if not word:
+            return ""
+        command = COMMANDS.get(word)
+        try:
+            return command.run(self, rest.strip()) if command else self.call(f"{word} {rest}")
+        except WorlddbError as error:
+            return f"Error: {error}"
+
+    # --- the commands
+
+    def call(self, rest: str) -> str:
+        """Call a tool: the answer, and the changes that it made."""
+        name, _, text = rest.strip().partition(" ")
+        if not name:
+            return "say which tool: call TOOL ARGUMENTS"
+        toolset = self.session.toolset
+        tool = toolset[name] if name in toolset else None
+        return self._call(name, read_text(tool, text.strip()), tool.reply.items if tool else "")
+
+    def _call(self, name: str, arguments: Any, items: str = "") -> str:
+        from worlddb.tools import show
+
+        result = self.session.call(name, arguments)
+        entry = self.session.journal[-1]
+        data = show.answer_data(result)
+        if not result.ok:
+            return show.pretty(data)
+        lines = show.answer_lines(data, self.width, items)
+        if entry.wrote:
+            lines += [*self._diff(entry.changes), show.diff_summary(entry.changes)]
+        return "\n".join(lines)
+
+    def help(self, rest: str) -> str:
+        """All that there is to say of one tool, or of the commands."""
+        from worlddb.tools.show import tool_lines
+
+        if rest:
+            return "\n".join(tool_lines(self.session.toolset[rest], self.session.world.schema))
+        return "\n".join(["Commands:", *(f"  {c.usage:<15} {c.does}" for c in COMMANDS.values()), "", _SYNTAX])
+
+    def tools(self, rest: str) -> str:
+        """The tools whose name, kind or purpose has the given text in it."""
+        from worlddb.tools import show
+
+        pattern = rest.lower()
+        found = [
+            t for t in self.session.toolset if any(pattern in text.lower() for text in (t.name, t.kind, t.description))
+        ]
+        rows = [show.tool_row(t, self.session.world.schema) for t in found]
+        lines = show.table_lines(list(rows[0]), [list(r.values()) for r in rows], self.width) if rows else []
+        return "\n".join([*lines, show.kinds_text(found)])
+
+    def diff(self, rest: str) -> str:
+        """The net changes of the episode."""
+        from worlddb.tools.show import diff_summary
+
+        diff = self.session.diff()
+        return "\n".join([*self._diff(diff.changes), diff_summary(diff)])
+
+    def last(self, rest: str) -> str:
+        """The last answer as the agent reads it."""
+        from worlddb.tools import show
+
+        journal = self.session.journal
+        return show.pretty(show.answer_data(journal[-1].result)) if journal else "no call yet"
+
+    def undo(self, rest: str) -> str:
+        """Take the last call back."""
+        from worlddb.tools.show import diff_summary
+
+        entry = self.session.undo()
+        return (
+            "nothing to take back"
+            if entry is None
+            else f"took back call {entry.number}, {entry.name}: {diff_summary(entry.changes)}"
+        )
+
+    def reset(self, rest: str) -> str:
+        """Back to the start."""
+        self.session.reset()
+        return "back at the start"
+
+    def journal(self, rest: str) -> str:
+        """Every call so far."""
+        from worlddb.tools.show import table_lines
+
+        rows = [
+            (e.number, e.name, _short(e.arguments), e.result.error.code if e.result.error else "ok", len(e.changes))
+            for e in self.session.journal
+        ]
+        return "\n".join(table_lines(("call", "tool", "arguments", "result", "rows changed"), rows, self.width))
+
+    def sql(self, rest: str) -> str:
+        """Run SQL, where the toolset has it."""
+        tool = next((t for t in self.session.toolset if t.kind == "sql"), None)
+        if tool is None:
+            return "this toolset has no free SQL; start with: worlddb play WORLD --sets both"
+        return self._call(tool.name, {"sql": rest})
+
+    def save(self, rest: str) -> str:
+        """Write the episode to a file."""
+        file = Path(rest) if rest else self._file
+        if file is None:
+            return "say where: save FILE"
+        if file.exists() and file != self._file:
+            raise StoreError(f"{file} exists already; choose another name, or remove it first")
+        save_session(self.session, file)
+        self._file = file
+        return f"{len(self.session.journal)} calls are in {file}"
+
+    def load(self, rest: str) -> str:
+        """Go on with the episode in a file."""
+        if not rest:
+            return "say what: load FILE"
+        if not Path(rest).exists():
+            raise StoreError(f"there is no file {rest}; 'save {rest}' makes one")
+        self.session = open_session(self.session.world, self.session.toolset, Path(rest))
+        self._file = Path(rest)
+        return f"{len(self.session.journal)} calls made again; 'journal' shows them"
+
+    def quit(self, rest: str) -> str:
+        """Leave."""
+        self.over = True
+        return ""
+
+    # --- help for them
+
+    def _diff(self, changes: Any) -> list[str]:
+        from worlddb.tools.show import diff_lines
+
+        return [self.paint(line) for line in diff_lines(self.session.world.schema, changes)]
+
+
+def _short(arguments: Any) -> str:
+    """Arguments on one line, as one would type them."""
+    if isinstance(arguments, dict):
+        return " ".join(f"{k}={v}" for k, v in arguments.items())
+    return "" if arguments is None else str(arguments)
+
+
+class Command(NamedTuple):
+    """A word that is no tool."""
+
+    usage: str
+    does: str
+    run: Callable[[Player, str], str]
+
+
+COMMANDS: dict[str, Command] = {
+    c.usage.split()[0]: c
+    for c in (
+        Command("help [TOOL]", "this text, or all about one tool", Player.help),
+        Command("tools [TEXT]", "the tools; those that have TEXT in name, kind or purpose", Player.tools),
+        Command("call TOOL …", "call a tool, even one that is named like a command", Player.call),
+        Command("last", "the last answer as the agent reads it, in full", Player.last),
+        Command("diff", "what the episode has changed, in sum", Player.diff),
+        Command("undo", "take the last call back", Player.undo),
+        Command("reset", "back to the start", Player.reset),
+        Command("journal", "every call so far", Player.journal),
+        Command("sql QUERY", "run SQL (with --sets sql or both)", Player.sql),
+        Command("save FILE", "write the episode to a file", Player.save),
+        Command("load FILE", "go on with the episode in a file", Player.load),
+        Command("quit", "leave", Player.quit),
+    )
+}
+
+
+# --- where the lines come from
+
+
+def from_pipe(player: Player) -> None:
+    """Read lines from stdin; print each after its prompt, so that the output reads like a session at a terminal."""
+    click.echo(player.greeting)
+    for line in sys.stdin:
+        click.echo(f"{player.prompt}{line.rstrip()}")
+        if text := player.answer(line):
+            click.echo(text)
+        if player.over:
+            return
+
+
+def on_terminal(player: Player, *, input: Input | None = None, output: Output | None = None) -> None:  # noqa: A002
+    """Ask for lines at a prompt with completion and history.  Ctrl-C drops the line or stops a call; Ctrl-D leaves."""
+    from prompt_toolkit import PromptSession
+
+    from worlddb.cli.complete import Completions, as_completer
+
+    asking: PromptSession[str] = PromptSession(
+        history=_history(), completer=as_completer(Completions(lambda: player.session, tuple(COMMANDS))),
+        complete_while_typing=True, input=input, output=output,
+    )  # fmt: skip
+    player.paint = painted
+    click.echo(player.greeting)
+    while not player.over:
+        try:
+            line = asking.prompt(player.prompt)
+            player.width = asking.output.get_size().columns
+            if text := player.answer(line):
+                click.echo(text)
+        except KeyboardInterrupt:
+            continue
+        except EOFError:
+            return
+
+
+def _history() -> History:
+    """Lines of earlier days, where the user's folder for such things can be written; else those of today."""
+    from prompt_toolkit.history import FileHistory, InMemoryHistory
+
+    file = Path(click.get_app_dir("worlddb")) / "play_history"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    except OSError:
+        return InMemoryHistory()
+    return FileHistory(str(file))

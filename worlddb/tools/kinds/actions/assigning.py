@@ -1,0 +1,207 @@
+"""Who is in charge: assign, unassign, hand over all that is open, take somebody out of service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+from worlddb.schema.model import ForeignKey, Table
+from worlddb.schema.rules import Requires
+from worlddb.tools.kinds.actions import replies
+from worlddb.tools.kinds.actions.draft import Draft, Unfit, listed, moment, need, settled, unusable
+from worlddb.tools.kinds.actions.sights import (
+    HAPPENINGS,
+    done_states,
+    holders,
+    is_person,
+    links,
+    open_states,
+    origins,
+    role_word,
+    single_key,
+    worded,
+)
+from worlddb.tools.kinds.actions.traces import note
+from worlddb.tools.model import Tool, Words
+from worlddb.tools.site import Site
+from worlddb.tools.words import article
+
+_ASSIGNED = frozenset(["allocated", "assigned", "dispatched", "scheduled", "triaged"])
+_ROLES = frozenset([
+    "agent", "assigned_to", "assignee", "carer", "coach", "courier", "doctor", "driver", "editor", "engineer", "guide", "handler",
+    "inspector", "instructor", "interviewer", "lead", "manager", "mechanic", "mentor", "moderator", "operator", "organiser",
+    "owner", "responsible", "reviewer", "teacher", "technician", "vet", "volunteer",
+])  # fmt: skip
+_MOST_PER_TABLE = 2
+
+
+def propose(site: Site) -> Iterator[Tool]:
+    """Actions about who is in charge of what."""
+    for table in site.schema.tables:
+        for link in list(_duties(site, table))[:_MOST_PER_TABLE]:
+            for make in (assign, unassign):
+                with suppress(Unfit):
+                    yield make(site, table, link)
+        for link in list(_duties(site, table, nullable=False))[:_MOST_PER_TABLE]:
+            with suppress(Unfit):
+                yield hand_over(site, table, link)
+        with suppress(Unfit):
+            yield retire(site, table)
+
+
+def _duties(site: Site, table: Table, *, nullable: bool = True) -> Iterator[ForeignKey]:
+    """References by which people are put in charge of a row."""
+    if table.archetype in HAPPENINGS or is_person(table) or not single_key(table):
+        return
+    for link in links(table):
+        parent = site.schema[link.table]
+        person = parent.archetype == "staff" or (is_person(parent) and link.key in _ROLES)
+        if person and (link.nullable or not nullable) and not link.unique and not link.key.endswith(("_by", "profile")):
+            yield link
+
+
+def assign(site: Site, table: Table, link: ForeignKey) -> Tool:
+    """Put somebody in charge of a row."""
+    parent, column = site.schema[link.table], link.columns[0]
+    role = role_word(site, table, link)
+    draft = Draft(site, table, f"{link.key}.assign")
+    machine = table.lifecycle
+    draft.row(table, [column, *([machine.column] if machine else [])])
+    draft.row(parent, prefix="who_", name=role, what=f"ID of the {site.words.label(parent.key)} to put in charge")
+    if machine:
+        draft.among(open_states(table) or machine.states, "assigned")
+    draft.refuse(
+        f"SELECT 1 AS same WHERE :was_{column} = :who_id",
+        f"The {draft.label} {{id}} is assigned to {{who_id}} already.", "Nothing is left to do, or choose somebody else.",
+        code="CONFLICT", rule=f"assigned:{table.key}.{link.key}", parameter="who_id",
+    )  # fmt: skip
+    draft.usable(parent, "who_", "take on anything")
+    draft.update(table, {column: ":who_id", **_scheduling(site, table)}, site.at_key(table))
+    told = note(draft, ("assigned", "reassigned"), person=(parent, "who_id"))
+    moved = " Moves it on to the state that says so." if _scheduling(site, table) else ""
+    return draft.tool(
+        Words(verb="assign", template=f"assign_{role}_to_{{noun}}"),
+        f"Assign {article(site.words.label(parent.key))} to {article(draft.label)}, in place of whoever had it.{moved}{told} Refused "
+        f"when the {draft.label} is finished or the {site.words.label(parent.key)} is not active.",
+        site.row_reply(table), idempotent=False,
+    )  # fmt: skip
+
+
+def _scheduling(site: Site, table: Table) -> dict[str, str]:
+    """Where being assigned is a state of its own: the columns that take a row there from the states before it."""
+    machine = table.lifecycle
+    state = next(iter(worded(table, _ASSIGNED)), "")
+    before = [s for s in origins(table, state) if s in open_states(table)] if state else []
+    if machine is None or not before or state in settled(site, table):
+        return {}
+    status = site.col(table, machine.column)
+    found = {machine.column: f"CASE WHEN {status} IN ({listed(before)}) THEN {listed([state])} ELSE {status} END"}
+    if stamp := machine.stamps.get(state):
+        own = site.col(table, stamp)
+        found[stamp] = f"CASE WHEN {status} IN ({listed(before)}) THEN {moment(table[stamp])} ELSE {own} END"
+    return found
+
+
+def unassign(site: Site, table: Table, link: ForeignKey) -> Tool:
+    """Take a row away from whoever is in charge."""
+    column, machine = link.columns[0], table.lifecycle
+    need(not any(isinstance(r, Requires) and link.key in r.match.values() and not r.where for r in site.schema.rules))
+    role = role_word(site, table, link)
+    draft = Draft(site, table, f"{link.key}.unassign")
+    draft.row(table, [column, *([machine.column] if machine else [])])
+    if machine:
+        draft.among(open_states(table) or machine.states, "unassigned")
+    draft.refuse(
+        f"SELECT 1 AS free WHERE :was_{column} IS NULL", f"The {draft.label} {{id}} is assigned to nobody.",
+        "Nothing is left to do.", rule=f"unassigned:{table.key}.{link.key}", parameter="id",
+    )  # fmt: skip
+    draft.update(table, {column: "NULL"}, site.at_key(table))
+    told = note(draft, ("unassigned",))
+    return draft.tool(
+        Words(verb="unassign", template=f"unassign_{role}_from_{{noun}}"),
+        f"Take {article(draft.label)} away from the {site.words.label(link.table)} it is assigned to, so that it is free again."
+        f"{told} Refused when it is finished or assigned to nobody.",
+        site.row_reply(table),
+    )  # fmt: skip
+
+
+def hand_over(site: Site, table: Table, link: ForeignKey) -> Tool:
+    """All open rows of one person go to another."""
+    parent, column = site.schema[link.table], link.columns[0]
+    role, machine = role_word(site, table, link), table.lifecycle
+    label, labels = site.words.label(parent.key), site.words.labels(table.key)
+    draft = Draft(site, table, f"{link.key}.hand_over")
+    draft.row(parent, prefix="from_", name=f"from_{role}", what=f"ID of the {label} who gives up the {labels}")
+    draft.row(parent, prefix="to_", name=f"to_{role}", what=f"ID of the {label} who takes them over")
+    differ(draft, parent)
+    draft.usable(parent, "to_", f"take over {labels}")
+    still = still_open(site, table)
+    theirs = f"{site.col(table, column)} = :from_id AND {still}"
+    none_left(draft, table, theirs, "from_id", "hand over")
+    draft.update(table, {column: ":to_id"}, theirs, into="moved")
+    return draft.tool(
+        Words(verb="hand_over", many=True, template=f"hand_over_{{noun}}_of_{role}"),
+        f"Hand over all {'open ' if machine else ''}{labels} of one {label} to another. Refused when there are none, or when the "
+        f"one who takes them over is not active.",
+        replies.moved(site, table, column, still),
+    )  # fmt: skip
+
+
+def differ(draft: Draft, parent: Table) -> None:
+    """Refuse where both keys name the same row."""
+    draft.refuse(
+        "SELECT 1 AS same WHERE :from_id = :to_id", f"Both are the {draft.site.words.label(parent.key)} {{to_id}}.",
+        "Give two different ones.", code="INVALID_ARGUMENT", rule=f"same:{parent.key}", parameter="to_id",
+    )  # fmt: skip
+
+
+def still_open(site: Site, table: Table) -> str:
+    """The condition of rows `t` that are neither finished nor deleted."""
+    machine, found = table.lifecycle, []
+    if machine and done_states(table) and open_states(table):
+        found.append(f"{site.col(table, machine.column)} IN ({listed(open_states(table))})")
+    if machine is None and (gone := unusable(site, table)):
+        found.append(f"NOT coalesce({gone}, 0)")
+    return " AND ".join(found) or "1"
+
+
+def none_left(draft: Draft, table: Table, condition: str, parameter: str, doing: str) -> None:
+    """Refuse where no row meets a condition."""
+    labels = draft.site.words.labels(table.key)
+    draft.refuse(
+        f"SELECT 1 AS none WHERE NOT EXISTS (SELECT 1 FROM {draft.site.sql(table)} AS t WHERE {condition})",
+        f"{{{parameter}}} has no {'open ' if table.lifecycle else ''}{labels} to {doing}.", "Choose one that has some.",
+        rule=f"empty:{table.key}.{draft.key}", parameter=parameter,
+    )  # fmt: skip
+
+
+def retire(site: Site, table: Table) -> Tool:
+    """Somebody (or something) goes out of service, and all that is open is freed of it."""
+    flag = next((c for c in table.columns if c.key == "is_active"), None)
+    need(flag is not None and single_key(table))
+    assert flag is not None
+    freed = [
+        (child, link)
+        for child, link in holders(site, table)
+        if link.nullable and single_key(child) and child.lifecycle and open_states(child)
+        and not any(isinstance(r, Requires) and r.table == child.key and link.key in r.match.values() and not r.where
+                    for r in site.schema.rules)
+    ]  # fmt: skip
+    need(freed)
+    draft = Draft(site, table, "retire")
+    draft.row(table, [flag.key])
+    draft.refuse(
+        f"SELECT 1 AS idle WHERE :was_{flag.key} = 0", f"The {draft.label} {{id}} is inactive already.",
+        "Nothing is left to do.", rule=f"inactive:{table.key}", parameter="id",
+    )  # fmt: skip
+    for number, (child, link) in enumerate(freed):
+        condition = f"{site.col(child, link.columns[0])} = :id AND {still_open(site, child)}"
+        draft.update(child, {link.columns[0]: "NULL"}, condition, into=f"freed_{number}")
+    draft.update(table, {flag.key: "0"}, site.at_key(table))
+    told = ", ".join(dict.fromkeys(site.words.labels(c.key) for c, _ in freed))
+    return draft.tool(
+        Words(verb="release", template="deactivate_{noun}_and_release_work"),
+        f"Take {article(draft.label)} out of service: it becomes inactive, and its open {told} are free for others. Refused when it is "
+        f"inactive already.",
+        site.row_reply(table), destructive=True,
+    )  # fmt: skip

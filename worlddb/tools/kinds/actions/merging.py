@@ -1,0 +1,142 @@
+"""Two become one, one becomes two: merge duplicates, split a parent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+from worlddb.schema.model import ForeignKey, Polymorphic, Table
+from worlddb.tools.kinds.actions import replies
+from worlddb.tools.kinds.actions.assigning import differ
+from worlddb.tools.kinds.actions.copying import carried, header_lines
+from worlddb.tools.kinds.actions.draft import Draft, Unfit, need
+from worlddb.tools.kinds.actions.sights import HAPPENINGS, links, single_key
+from worlddb.tools.model import Param, Tool, Words
+from worlddb.tools.site import Site
+from worlddb.tools.words import article
+
+_MERGED = ("party", "org", "staff", "catalog_item", "taxonomy", "place", "resource", "plan", "document")
+_MOST_CHILDREN = 10
+_MOST_SPLIT = 50
+
+
+def propose(site: Site) -> Iterator[Tool]:
+    """Merging and splitting."""
+    for table in site.schema.tables:
+        if table.archetype in _MERGED or not table.archetype:
+            with suppress(Unfit):
+                yield merge(site, table)
+        lines = header_lines(site, table)
+        if lines is not None:
+            with suppress(Unfit):
+                yield split(site, table, *lines)
+
+
+def merge(site: Site, table: Table) -> Tool:
+    """All that refers to a duplicate refers to the other one from now on, and the duplicate is gone."""
+    need(single_key(table) and not any(f.unique for f in links(table)))
+    children = [(t, f) for t, f in site.schema.children[table.key] if len(f.columns) == 1]
+    owned = [(t, t.polymorphic) for t in site.schema.tables if t.polymorphic and table.key in t.polymorphic.tables]
+    need(0 < len(children) <= _MOST_CHILDREN and any(t.key != table.key for t, _ in children))
+    need(all(t.archetype not in ("ledger",) for t, _ in children))
+    draft = Draft(site, table, "merge")
+    label = draft.label
+    draft.row(table, prefix="from_", name=f"duplicate_{site.words.noun(table.key)}", what=f"ID of the duplicate {label}, which is removed")
+    draft.row(table, prefix="to_", name=f"into_{site.words.noun(table.key)}", what=f"ID of the {label} that remains")
+    differ(draft, table)
+    draft.usable(table, "to_", "take over another one's records")
+    for child, link in children:
+        _repoint(draft, table, child, link)
+    for child, pair in owned:
+        _readdress(draft, table, child, pair)
+    draft.delete(table, f"{site.col(table, table.primary_key[0])} = :from_id")
+    told = site.words.labels(next(t.key for t, _ in children if t.key != table.key))
+    return draft.tool(
+        Words(verb="merge", many=True),
+        f"Merge two records of the same {label}: everything that belongs to the duplicate ({told} and the like) goes to the other "
+        f"one, and the duplicate is removed for good. What both have already is kept once. Refused when the remaining one is not "
+        f"active, or when a record that would have to move is frozen.",
+        replies.of(site, table, "to_"), destructive=True,
+    )  # fmt: skip
+
+
+def _repoint(draft: Draft, table: Table, child: Table, link: ForeignKey) -> None:
+    """The children of :from_id become those of :to_id; one that the other has already is dropped."""
+    site, column = draft.site, link.columns[0]
+    own = site.col(child, column)
+    if child.key == table.key:  # neither may stand under itself
+        key = site.col(table, table.primary_key[0])
+        need(link.nullable)
+        draft.update(child, {column: "NULL"}, f"{own} = :from_id AND {key} = :to_id")
+        draft.update(child, {column: ":to_id"}, f"{own} = :from_id AND {key} <> :from_id")
+        return
+    for together in _sets(child, column):
+        if link.unique or together == (column,):
+            twin = f"EXISTS (SELECT 1 FROM {site.sql(child)} AS o WHERE {site.col(child, column, 'o')} = :to_id)"
+        else:
+            same = " AND ".join(f"{site.col(child, c, 'o')} = {site.col(child, c)}" for c in together if c != column)
+            twin = f"EXISTS (SELECT 1 FROM {site.sql(child)} AS o WHERE {site.col(child, column, 'o')} = :to_id AND {same})"
+        need(child.archetype in ("junction", "assignment", "membership", "settings", "stock") or not site.schema.children[child.key])
+        draft.delete(child, f"{own} = :from_id AND {twin}")
+    draft.update(child, {column: ":to_id"}, f"{own} = :from_id")
+
+
+def _sets(table: Table, column: str) -> list[tuple[str, ...]]:
+    """Sets of columns that are unique together and hold a column."""
+    every = [table.primary_key, *table.uniques, *((c.key,) for c in table.columns if c.unique)]
+    every += [f.columns for f in table.foreign_keys if f.unique]
+    return list(dict.fromkeys(s for s in every if column in s))
+
+
+def _readdress(draft: Draft, table: Table, child: Table, pair: Polymorphic) -> None:
+    """Rows that point to :from_id by type and key point to :to_id."""
+    site = draft.site
+    need(not any({pair.type_column, pair.id_column} & set(s) for s in (child.primary_key, *child.uniques)))
+    values = child[pair.type_column].values
+    at = pair.tables.index(table.key)
+    need(at < len(values))
+    kind = values[at].replace("'", "''")
+    where = f"{site.col(child, pair.type_column)} = '{kind}' AND {site.col(child, pair.id_column)} = CAST(:from_id AS TEXT)"
+    draft.update(child, {pair.id_column: "CAST(:to_id AS TEXT)"}, where)
+
+
+def split(site: Site, table: Table, child: Table, link: ForeignKey) -> Tool:
+    """Some lines of a parent go to a new one."""
+    need(single_key(child) and child.archetype not in HAPPENINGS)
+    nouns, labels = site.words.nouns(child.key), site.words.labels(child.key)
+    key, column = child.primary_key[0], link.columns[0]
+    draft = Draft(site, table, f"split.{child.key}")
+    machine = table.lifecycle
+    draft.row(table, [machine.column] if machine else [])
+    schema = {
+        "type": "array", "minItems": 1, "maxItems": _MOST_SPLIT, "uniqueItems": True,
+        "items": site.value_schema(child, child[key], given=True),
+        "description": f"IDs of the {labels} that go to the new {draft.label}; some must stay.",
+    }  # fmt: skip
+    draft.ask(
+        Param(key="lines", name=f"{site.words.noun(child.key)}_ids", schema=schema, required=True, role="items",
+              table=child.key, column=key, convert="keys")
+    )  # fmt: skip
+    if machine:
+        draft.among([machine.initial], "split")
+    chosen = f"{site.col(child, key)} IN (SELECT value FROM json_each(:lines))"
+    theirs = f"{site.col(child, column)} = :id"
+    draft.refuse(
+        f"SELECT j.value AS stranger FROM json_each(:lines) AS j WHERE NOT EXISTS (SELECT 1 FROM {site.sql(child)} AS t "
+        f"WHERE {site.col(child, key)} = j.value AND {theirs}) ORDER BY j.key LIMIT 1",
+        f"The {draft.label} {{id}} has no {site.words.label(child.key)} with ID {{stranger}}.",
+        f"Give only {labels} of this {draft.label}.", code="NOT_FOUND", parameter="lines",
+    )  # fmt: skip
+    draft.refuse(
+        f"SELECT 1 AS nothing WHERE NOT EXISTS (SELECT 1 FROM {site.sql(child)} AS t WHERE {theirs} AND NOT {chosen})",
+        f"These are all {labels} of the {draft.label} {{id}}; nothing would stay.", "Leave out one at least.",
+        rule=f"split:{table.key}", parameter="lines",
+    )  # fmt: skip
+    carried(draft, table, into="new_id")
+    draft.update(child, {column: ":new_id"}, chosen)
+    return draft.tool(
+        Words(verb="split", tail=f"by_{nouns}"),
+        f"Split {article(draft.label)}: the {labels} given go to a new one with the same details, the others stay. Answers with the "
+        f"new {draft.label}. Refused when one of them belongs elsewhere or nothing would stay.",
+        replies.with_children(site, table, child, link, "new_"),
+    )  # fmt: skip
