@@ -44,13 +44,19 @@ def store(tmp_path_factory):
     return worlddb.spawn(path, N, seed=50, profile="tiny", workers=1)
 
 
+_sets: dict[str, Toolset] = {}
+
+
 def plain_set(world: World) -> Toolset:
-    return world.toolset()
+    """The world's toolset, made once: it is frozen."""
+    if world.digest not in _sets:
+        _sets[world.digest] = world.toolset()
+    return _sets[world.digest]
 
 
 def with_sql(world: World) -> Toolset:
     """The world's toolset and free SQL."""
-    own = world.toolset()
+    own = plain_set(world)
     special = {"sql.run": lambda tool: SqlRunner(tool, world.schema)}
     return Toolset(world.schema, (*own.tools, sql_tool(world.schema, write=False)), own.style, special)
 
@@ -69,7 +75,7 @@ def expected(
     world: World, calls: list[Call], toolset: Toolset | None = None
 ) -> tuple[list[tuple[bool, str, Any]], Any]:
     """The same calls in process: their results as clients get them, and the net changes as the trainer gets them."""
-    session = world.session(toolset)
+    session = world.session(toolset or plain_set(world))
     results = [session.call(c.name, c.arguments) for c in calls]
     answers = [(not r.ok, r.text, json.loads(r.text) if r.ok else None) for r in results]
     return answers, json.loads(json.dumps(changes(session.diff().changes, world.schema)))
@@ -107,7 +113,7 @@ def test_the_client_takes_the_tools_and_answers_of_every_world(store):
 
 
 def test_what_the_client_would_refuse_is_never_sent(store):
-    session = store[0].session()
+    session = store[0].session(plain_set(store[0]))
     for call in draw(store[0], session.toolset, Random(1), list(session.toolset)):
         result = session.call(call.name, call.arguments)
         told = result_dict(result)
@@ -128,7 +134,7 @@ def test_resources(store):
             [found] = (await client.read_resource(f"worlddb://{name}")).contents
             return found.text
 
-    world, toolset = store[0], store[0].toolset()
+    world, toolset = store[0], plain_set(store[0])
     handbook = asyncio.run(read(plain_set, "handbook"))
     assert handbook.startswith(f"# {world.schema.title}")
     assert all(r.say[1:].rstrip(".") in handbook for r in world.schema.rules)
@@ -149,7 +155,7 @@ def test_resources(store):
 
 def test_stdio(store):
     world = store[3]
-    calls = mixed(world, world.toolset(), Random(3), 30)
+    calls = mixed(world, plain_set(world), Random(3), 30)
     parameters = StdioServerParameters(
         command=sys.executable, cwd=ROOT,
         args=["-m", "worlddb.cli", "serve", str(store.path), "--mcp", "stdio", "--world", world.id],
@@ -157,7 +163,7 @@ def test_stdio(store):
 
     async def act() -> None:
         async with Client(parameters) as client:
-            assert {t.name for t in (await client.list_tools()).tools} == set(world.toolset().names)
+            assert {t.name for t in (await client.list_tools()).tools} == set(plain_set(world).names)
             assert await play(client, calls) == expected(world, calls)[0]
             assert (await client.read_resource("worlddb://handbook")).contents
 
@@ -186,9 +192,8 @@ def serving(store: Store, *options: str) -> Iterator[str]:
 def test_a_hundred_episodes_at_once_never_meet(store):
     """Interleaved over three worlds, most of them asleep at any time, each ends as it does alone in process."""
     worlds = [store[i] for i in (0, 1, 2)]
-    toolsets = [w.toolset() for w in worlds]
-    plans = [(w := worlds[i % 3], mixed(w, toolsets[i % 3], Random(i), 6)) for i in range(100)]
-    wanted = [expected(w, calls, toolsets[i % 3]) for i, (w, calls) in enumerate(plans)]
+    plans = [(w := worlds[i % 3], mixed(w, plain_set(w), Random(i), 6)) for i in range(100)]
+    wanted = [expected(w, calls) for w, calls in plans]
     assert len({json.dumps(w) for w in wanted}) > 60  # they differ, so a mix-up would show
     assert sum(bool(net) for _, net in wanted) > 40
 
@@ -255,7 +260,7 @@ def rpc(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_trainers_routes(store):
     world = store[1]
-    toolset = world.toolset()
+    toolset = plain_set(world)
     seeds = (mixed(world, toolset, Random(i), 12) for i in range(50))
     calls = next(c for c in seeds if len(expected(world, c)[1]) > 1)
     answers, net = expected(world, calls)
@@ -333,7 +338,7 @@ def test_tokens(store):
     here = f"/worlds/{store[0].id}/episodes/a"
 
     async def status(ask: Ask, method: str, path: str, token: str) -> int:
-        call = rpc(store[0].toolset().names[0], {}) if path.endswith("/mcp") else {}
+        call = rpc(plain_set(store[0]).names[0], {}) if path.endswith("/mcp") else {}
         bearer = {"Authorization": f"Bearer {token}"} if token else {}
         response = await ask(method, path, **{**call, "headers": {**call.get("headers", {}), **bearer}})
         if response.status_code == 401:
@@ -404,7 +409,7 @@ def test_what_is_loopback():
 
 def test_episodes_that_sleep_wake_as_they_were(store):
     world = store[2]
-    plans = [mixed(world, world.toolset(), Random(i), 10) for i in range(8)]
+    plans = [mixed(world, plain_set(world), Random(i), 10) for i in range(8)]
     episodes = made(store, live=2)
     place = [episodes.place(world.id, str(i)) for i in range(8)]
     got: list[list[str]] = [[] for _ in plans]

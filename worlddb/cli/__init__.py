@@ -64,21 +64,8 @@ def cli() -> None:
 
 
 for _command in (
-    spawn,
-    list_worlds,
-    show,
-    open_world,
-    tools,
-    call,
-    play,
-    stats,
-    check,
-    export,
-    query,
-    domains,
-    pools,
-    serve,
-):
+    spawn, list_worlds, show, open_world, tools, call, play, serve, stats, check, export, query, domains, pools,
+):  # fmt: skip
     cli.add_command(_command)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,9 +97,11 @@ def _forms(toolset: Toolset, form: str, chosen: Sequence[Tool]) -> list[Any]:
     """The chosen tools as a framework wants them; 'json': as they are, programs included."""
     import json
 
-    everything = {"openai": toolset.openai, "mcp": toolset.mcp, "json": lambda: json.loads(toolset.json())}[form]()
+    forms: dict[str, Callable[[], Any]] = {
+        "openai": toolset.openai, "mcp": toolset.mcp, "json": lambda: json.loads(toolset.json()),
+    }  # fmt: skip
     names = {t.name for t in chosen}
-    return [data for tool, data in zip(toolset, everything, strict=True) if tool.name in names]
+    return [data for tool, data in zip(toolset, forms[form](), strict=True) if tool.name in names]
 
 
 @click.command()
@@ -131,16 +133,15 @@ def call(
       worlddb call 42 check_in_booking 7 --session stay.bin && worlddb call 42 get_booking 7 --session stay.bin
       worlddb call 42 cancel_booking 8 --then get_booking 8 --json
     """
-    from worlddb.cli.line import read_text, read_words
+    from worlddb.cli.line import read_text, read_words, tool_named
 
     found, toolset = find_api(world, store, profile, style, sets)
     session = open_session(found, toolset, file)
-    known = {t.name: t for t in toolset}
     if arguments == ("-",):
-        given: Any = click.get_text_stream("stdin").read()
+        given: Any = sys.stdin.read()
     else:
-        given = read_words(known.get(tool), arguments)
-    calls = [(tool, given), *((name, read_text(known.get(name), text)) for name, text in then)]
+        given = read_words(tool_named(toolset, tool), arguments)
+    calls = [(tool, given), *((name, read_text(tool_named(toolset, name), text)) for name, text in then)]
     entries = []
     for name, values in calls:
         session.call(name, values)
@@ -202,7 +203,7 @@ def open_session(world: World, toolset: Toolset, file: Path | None) -> Session:
         BadRequest: the file holds no episode of this world and API.
         StoreError: it cannot be read.
     """
-    from worlddb.errors import StoreError
+    from worlddb.errors import BadRequest, StoreError
     from worlddb.tools.session import resume
 
     if file is None:
@@ -213,6 +214,8 @@ def open_session(world: World, toolset: Toolset, file: Path | None) -> Session:
         return world.session(toolset)
     except OSError as error:
         raise StoreError(f"{file} cannot be read: {error.strerror}") from None
+    except BadRequest as error:
+        raise BadRequest(f"{file}: {error}") from None
 
 
 def save_session(session: Session, file: Path) -> None:

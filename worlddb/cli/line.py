@@ -15,16 +15,24 @@ import json
 import re
 import shlex
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from worlddb.errors import BadRequest
-from worlddb.tools.model import JsonSchema, Tool
+
+if TYPE_CHECKING:
+    from worlddb.tools.model import JsonSchema, Tool
+    from worlddb.tools.toolset import Toolset
 
 _NAMED = re.compile(r"([^\W\d][\w.-]*)=(.*)", re.DOTALL)
 _TYPES = {
     bool: {"boolean"}, int: {"integer", "number"}, float: {"number"}, str: {"string"}, list: {"array"}, dict: {"object"},
     type(None): {"null"},
 }  # fmt: skip
+
+
+def tool_named(toolset: Toolset, name: str) -> Tool | None:
+    """The tool of that name; None where the session itself will say that there is none."""
+    return next((t for t in toolset if t.name == name), None)
 
 
 def is_json(text: str) -> bool:
@@ -62,6 +70,8 @@ def read_words(tool: Tool | None, words: Sequence[str]) -> Any:
     named = [(m[1], m[2]) if (m := _NAMED.fullmatch(word)) else ("", word) for word in words]
     open_ = [n for n in (tool.parameters.get("required", ()) if tool else ()) if n not in {name for name, _ in named}]
     for name, text in named:
+        if tool is None and not name:
+            continue
         if not name and not open_:
             raise BadRequest(f"'{text}' belongs to no parameter; write name=value")
         path = name or open_.pop(0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from worlddb.cli.act import find_api, open_session, painted, save_session, world_options
-from worlddb.cli.line import read_text
+from worlddb.cli.line import read_text, tool_named
 from worlddb.errors import StoreError, WorlddbError
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ class Player:
         from worlddb.tools.show import kinds_text
 
         world, toolset = self.session.world, self.session.toolset
-        return f"{world.schema.title}, {world.rows} rows.  {kinds_text(toolset)}.\nType help, tools, or a tool's name; Ctrl-D leaves."
+        has = f"{world.schema.title}, {world.rows} rows.  {kinds_text(toolset)}."
+        return f"{has}\nType help, tools, or the name of a tool; Ctrl-D leaves."
 
     def answer(self, line: str) -> str:
         """The text that answers one line; empty for an empty line."""
@@ -100,8 +101,7 @@ class Player:
         name, _, text = rest.strip().partition(" ")
         if not name:
             return "say which tool: call TOOL ARGUMENTS"
-        toolset = self.session.toolset
-        tool = toolset[name] if name in toolset else None
+        tool = tool_named(self.session.toolset, name)
         return self._call(name, read_text(tool, text.strip()), tool.reply.items if tool else "")
 
     def _call(self, name: str, arguments: Any, items: str = "") -> str:
@@ -156,11 +156,10 @@ class Player:
         from worlddb.tools.show import diff_summary
 
         entry = self.session.undo()
-        return (
-            "nothing to take back"
-            if entry is None
-            else f"took back call {entry.number}, {entry.name}: {diff_summary(entry.changes)}"
-        )
+        if entry is None:
+            return "nothing to take back"
+        what = f" ({diff_summary(entry.changes)})" if entry.wrote else ""
+        return f"took back call {entry.number}, {entry.name}{what}"
 
     def reset(self, rest: str) -> str:
         """Back to the start."""
@@ -266,7 +265,7 @@ def from_pipe(player: Player) -> None:
             return
 
 
-def on_terminal(player: Player, *, input: Input | None = None, output: Output | None = None) -> None:  # noqa: A002
+def on_terminal(player: Player, *, input: Input | None = None, output: Output | None = None) -> None:
     """Ask for lines at a prompt with completion and history.  Ctrl-C drops the line or stops a call; Ctrl-D leaves."""
     from prompt_toolkit import PromptSession
 

@@ -179,9 +179,7 @@ class Keys:
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
-        self._refers = {
-            (t.key, c): key.table for t, key in schema.edges() for c in key.columns
-        }
+        self._refers = {(t.key, c): key.table for t, key in schema.edges() for c in key.columns}
         self._needs: dict[str, frozenset[str]] = {}
         self._gives: dict[str, frozenset[str]] = {}
 
@@ -209,7 +207,9 @@ class Keys:
         """The tables whose keys its answer tells, of all rows or of those of a parent or a search."""
         if tool.key not in self._gives:
             own = tool.reply.shape in ("rows", "page") or tool.kind == "find"
-            whole = tool.kind in ("list", "search", "find", "get") and not tool.key.partition(".")[2].startswith("list_")
+            whole = tool.kind in ("list", "search", "find", "get") and not tool.key.partition(".")[2].startswith(
+                "list_"
+            )
             replies = [tool.reply] if own and whole and not _is_batch(tool) else []
             replies += [inner for _, inner in tool.reply.nested] if whole else []
             self._gives[tool.key] = frozenset(t for r in replies for t in self._told(r))

@@ -132,6 +132,8 @@ def docstring(tool: Tool) -> str:
     lines = [" ".join(tool.description.split()) or tool.title, ""]
     if tool.parameters["properties"]:
         lines.append("Args:")
-        lines += [f"    {n}: {' '.join(s.get('description', n).split())}" for n, s in tool.parameters["properties"].items()]
+        lines += [
+            f"    {n}: {' '.join(s.get('description', n).split())}" for n, s in tool.parameters["properties"].items()
+        ]
         lines.append("")
     return "\n".join([*lines, "Returns:", "    The result as JSON text."])

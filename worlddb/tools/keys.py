@@ -45,7 +45,9 @@ def arguments_of(tool: Tool, values: dict[str, Any]) -> dict[str, Any]:
         elif not param.hidden and param.key in left:
             found[param.name] = _public(param, left.pop(param.key))
     if left:
-        raise BadRequest(f"{tool.key} takes no {' or '.join(left)} here; it takes {', '.join(p.key for p in tool.params)}")
+        raise BadRequest(
+            f"{tool.key} takes no {' or '.join(left)} here; it takes {', '.join(p.key for p in tool.params)}"
+        )
     return found
 
 

@@ -141,9 +141,9 @@ def _cut(stem: str) -> str:
 # --- verb and noun
 
 
-def tool_names(tools: Sequence[Tool], style: Style, vocabulary: Vocabulary) -> dict[str, str]:
-    """The names of all tools of an API, by key.  A tool that has a name keeps it."""
-    names, verbs = Names(), house_verbs(tools, style)
+def tool_names(tools: Sequence[Tool], style: Style, vocabulary: Vocabulary, names: Names) -> dict[str, str]:
+    """The names of tools of an API, by key, none that `names` gave already.  A tool that has a name keeps it."""
+    verbs = house_verbs(tools, style)
     found = {t.key: names.keep(t.name) for t in tools if t.name}
     for tool in tools:
         if tool.key not in found:

@@ -197,7 +197,9 @@ def schema_of(hint: Any, where: str) -> JsonSchema:
         if "enum" in schema:
             schema["enum"].append(None)
         return schema
-    raise BadRequest(f"{where} has a type that no tool takes; use int, str, bool, float, Literal, list or Optional of them")
+    raise BadRequest(
+        f"{where} has a type that no tool takes; use int, str, bool, float, Literal, list or Optional of them"
+    )
 
 
 def _returned(function: str, result: Any) -> tuple[JsonSchema, bool]:
@@ -208,7 +210,9 @@ def _returned(function: str, result: Any) -> tuple[JsonSchema, bool]:
         try:
             schema = msgspec.json.schema(result)
         except TypeError:
-            raise BadRequest(f"{function} returns {result}, which JSON cannot hold; return dicts, lists, text and numbers") from None
+            raise BadRequest(
+                f"{function} returns {result}, which JSON cannot hold; return dicts, lists, text and numbers"
+            ) from None
     if schema.get("type") == "object":
         return schema, False
     definitions = {"$defs": schema.pop("$defs")} if "$defs" in schema else {}
@@ -296,5 +300,7 @@ class PluginRunner:
             if cause:
                 raise cause from None
             message = f"{self._plugin.name} failed with {type(error).__name__}."
-            raise Refusal(Error(code="PLUGIN_ERROR", message=message, cure="Try other arguments or another tool.")) from None
+            raise Refusal(
+                Error(code="PLUGIN_ERROR", message=message, cure="Try other arguments or another tool.")
+            ) from None
         return data

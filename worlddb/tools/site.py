@@ -32,6 +32,12 @@ class Site:
         self.schema = schema
         self.words = Vocabulary(schema)
         self.laws: tuple[Law, ...] = laws(schema)
+        self._references = {
+            t.key: {f.columns[0]: f for f in t.foreign_keys if len(f.columns) == 1} for t in schema.tables
+        }
+        self._schemas: dict[tuple[str, str, bool], JsonSchema] = {}
+        self._phrases: dict[tuple[str, str], str] = {}
+        self._fields: dict[tuple[str, str], Field] = {}
 
     # --- SQL
 
@@ -63,6 +69,12 @@ class Site:
 
     def value_schema(self, table: Table, column: Column, *, given: bool) -> JsonSchema:
         """The JSON Schema of a column's values, without description: as given by an agent, or as answered."""
+        place = (table.key, column.key, given)
+        if place not in self._schemas:
+            self._schemas[place] = self._value_schema(table, column, given)
+        return self._schemas[place]
+
+    def _value_schema(self, table: Table, column: Column, given: bool) -> JsonSchema:
         kind = semantic_type(column.type)
         target = self.target(table, column.key)
         if target is not None and len(target.primary_key) == 1:
@@ -122,6 +134,12 @@ class Site:
 
     def describe(self, table: Table, column: Column) -> str:
         """One phrase on what a column holds, with unit and format."""
+        place = (table.key, column.key)
+        if place not in self._phrases:
+            self._phrases[place] = self._describe(table, column)
+        return self._phrases[place]
+
+    def _describe(self, table: Table, column: Column) -> str:
         target = self.target(table, column.key)
         label = self.words.column_label(table.key, column.key)
         noun = self.words.label(table.key)
@@ -186,18 +204,20 @@ class Site:
 
     def fields(self, table: Table, keys: Iterable[str] | None = None) -> tuple[Field, ...]:
         """The fields of an answer that shows these columns (all of them)."""
-        found = []
-        for column in table.columns if keys is None else (table[k] for k in keys):
+        columns = table.columns if keys is None else (table[k] for k in keys)
+        return tuple(self._field(table, c) for c in columns)
+
+    def _field(self, table: Table, column: Column) -> Field:
+        place = (table.key, column.key)
+        if place not in self._fields:
             schema = self.value_schema(table, column, given=False)
             if column.nullable:
                 schema = or_null(schema)
-            found.append(
-                Field(
-                    key=column.key, name=self.field_name(table, column.key), table=table.key, column=column.key,
-                    schema={**schema, "description": f"{self.describe(table, column)}."}, convert=self.convert_out(column),
-                )
+            self._fields[place] = Field(
+                key=column.key, name=self.field_name(table, column.key), table=table.key, column=column.key,
+                schema={**schema, "description": f"{self.describe(table, column)}."}, convert=self.convert_out(column),
             )  # fmt: skip
-        return tuple(found)
+        return self._fields[place]
 
     def field_name(self, table: Table, column: str) -> str:
         """The canonical name of a column in answers: 'id' for the row's own single key."""
@@ -255,7 +275,7 @@ class Site:
 
     def references(self, table: Table) -> dict[str, ForeignKey]:
         """Single-column references of a table, by the key of their column."""
-        return {f.columns[0]: f for f in table.foreign_keys if len(f.columns) == 1}
+        return self._references[table.key]
 
     def target(self, table: Table, column: str) -> Table | None:
         """The table that a column refers to."""

@@ -16,7 +16,7 @@ from worlddb.errors import UnknownName
 from worlddb.rng import Stream
 from worlddb.schema.model import Schema
 from worlddb.tools.model import Field, JsonSchema, Param, Reply, Statement, Tool
-from worlddb.tools.names import Paging, api, draw_verbs, free_name, in_case, title_of, tool_names
+from worlddb.tools.names import Names, Paging, api, draw_verbs, free_name, in_case, title_of, tool_names
 from worlddb.tools.words import Vocabulary
 
 LIMIT_ALONE = 1000
@@ -96,11 +96,21 @@ def _style(name: str, choices: dict[str, str], verbs: dict[str, str]) -> Style:
 # --- dressing
 
 
-def dress(tools: Sequence[Tool], style: Style, vocabulary: Vocabulary) -> tuple[Tool, ...]:
-    """Tools in the names of a style, with their JSON Schemas.  Every name is legal, and there once."""
-    names = tool_names(tools, style, vocabulary)
+def dress(
+    tools: Sequence[Tool],
+    style: Style,
+    vocabulary: Vocabulary,
+    *,
+    names: Names | None = None,
+    naming: Style | None = None,
+) -> tuple[Tool, ...]:
+    """Tools in the names of a style, with their JSON Schemas.  Every name is legal, and there once.
+
+    `names` goes on where other tools of the API have names already; `naming` is the style of the tools' names alone.
+    """
+    public = tool_names(tools, naming or style, vocabulary, names or Names())
     tailor = _Tailor(style, vocabulary)
-    return tuple(t if t.parameters else tailor.fit(t, names[t.key]) for t in tools)
+    return tuple(t if t.parameters else tailor.fit(t, public[t.key]) for t in tools)
 
 
 class _Tailor:
@@ -203,9 +213,7 @@ class _Tailor:
         """The reply in this style; nested ones (without their tool) keep their rows as a plain array."""
         taken: set[str] = set()
         fields = tuple(self._field(f, taken) for f in reply.fields)
-        nested = tuple(
-            (free_name(in_case(n, self.style.words), taken), self._reply(r, None)) for n, r in reply.nested
-        )
+        nested = tuple((free_name(in_case(n, self.style.words), taken), self._reply(r, None)) for n, r in reply.nested)
         reply = replace(reply, fields=fields, nested=nested)
         if tool is None:
             return reply

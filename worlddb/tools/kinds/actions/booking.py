@@ -259,7 +259,7 @@ def change_resource(site: Site, slot: Slot) -> Tool:
     """Another thing for the same time."""
     table, parent, column = slot.table, slot.parent, slot.link.columns[0]
     role, label = role_word(site, table, slot.link), site.words.label(parent.key)
-    draft = Draft(site, table, f"{slot.link.key}.change")
+    draft = Draft(site, table, f"{slot.link.key}.change_resource")
     _standing(draft, slot, done="changed")
     draft.row(parent, prefix="to_", name=f"to_{role}", what=f"ID of the {label} to use instead")
     draft.refuse(

@@ -73,7 +73,7 @@ def finish(site: Site, table: Table, child: Table, link: ForeignKey, end: str, t
     need(ready)
     labels, own = site.words.labels(child.key), f"{site.col(child, link.columns[0])} = :id"
     state = site.col(child, machine.column)
-    draft = Draft(site, table, f"{end}.{child.key}.{theirs}")
+    draft = Draft(site, table, f"{state_word(end)}.{child.key}.{state_word(theirs)}.finish")
     draft.row(table, [mine.column])
     word, below = verb(end, entity=table.key), verb(theirs, entity=child.key)
     draft.among(origins(table, end), word.past)

@@ -73,11 +73,8 @@ def follow_up(site: Site, rule: StateReq) -> Tool:
     state = next((b for b in machine.happy for a in allowed if (a, b) in machine.moves and b in allowed), "")
     told = ""
     if state:
-        draft.update(
-            table, {}, "0", quiet=True
-        ) if False else draft.enter(
-            table, state, f"{site.at_key(table)} AND {site.col(table, machine.column)} IN ({listed(origins(table, state))})"
-        )
+        ready = f"{site.col(table, machine.column)} IN ({listed(origins(table, state))})"
+        draft.enter(table, state, f"{site.at_key(table)} AND {ready}")
         told = f" The {draft.label} becomes {state} where that comes next."
     reply = replies.beside(site.row_reply(table), site.words.noun(child.key),
                            replies.rows(site, child, site.at_key(child, prefix="child_")))  # fmt: skip

@@ -101,11 +101,11 @@ def join(site: Site, room: Room) -> Tool:
     if room.cap is not None:
         draft.bind(f"SELECT {_bound(site, room)}, {_taken(site, room)}", "most", "taken")
         counts = machine is None or _counts(room, machine.initial)
-        if counts or state:
+        if counts:
             draft.refuse(
                 "SELECT 1 AS full WHERE :taken >= :most", f"The {where} {{group_id}} is full: {{taken}} of {{most}}.",
                 f"Choose another {where}, or let somebody leave first.", rule=f"full:{group.key}", parameter="group_id",
-            ) if counts else None  # fmt: skip
+            )  # fmt: skip
         told = f" Refused when the {where} is full." if counts else ""
     draft.insert(table, {room.person.columns[0]: ":who_id", room.group.columns[0]: ":group_id"}, into="id")
     if state and machine:
@@ -175,11 +175,10 @@ def leave(site: Site, room: Room) -> Tool:
     else:
         draft.delete(table, own)
     told = _promote(draft, room)
-    keys = group.primary_key
     return draft.tool(
         Words(verb="leave", template=f"withdraw_{site.words.noun(people.key)}_from_{site.words.noun(group.key)}"),
         f"End that {article(who)} takes part in {article(where)}.{told} Refused when there is nothing to end.",
-        replies.of(site, group, "group_") if keys else site.row_reply(group), destructive=not state,
+        replies.of(site, group, "group_"), destructive=not state,
     )  # fmt: skip
 
 

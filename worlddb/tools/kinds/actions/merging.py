@@ -15,7 +15,7 @@ from worlddb.tools.model import Param, Tool, Words
 from worlddb.tools.site import Site
 from worlddb.tools.words import article
 
-_MERGED = ("party", "org", "staff", "catalog_item", "taxonomy", "place", "resource", "plan", "document")
+_MERGED = ("party", "org", "staff", "catalog_item", "taxonomy", "place")
 _MOST_CHILDREN = 10
 _MOST_SPLIT = 50
 
@@ -105,7 +105,7 @@ def split(site: Site, table: Table, child: Table, link: ForeignKey) -> Tool:
     need(single_key(child) and child.archetype not in HAPPENINGS)
     nouns, labels = site.words.nouns(child.key), site.words.labels(child.key)
     key, column = child.primary_key[0], link.columns[0]
-    draft = Draft(site, table, f"split.{child.key}")
+    draft = Draft(site, table, f"{child.key}.split")
     machine = table.lifecycle
     draft.row(table, [machine.column] if machine else [])
     schema = {

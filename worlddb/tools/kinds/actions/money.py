@@ -286,7 +286,7 @@ _IN = ("transfer", "transfer_in", "deposit", "credit", "top_up", "topup", "earne
 def transfer(site: Site, book: Book) -> Tool:
     """An amount goes from one account to another."""
     account = book.account
-    draft = Draft(site, account, f"{book.balance}.transfer")
+    draft = Draft(site, account, f"{book.balance}.transfer_funds")
     noun = site.words.noun(account.key)
     same = [c.key for c in account.columns if is_a(c.type, "currency_code")]
     for prefix, word in (("from_", "pays"), ("to_", "gets it")):

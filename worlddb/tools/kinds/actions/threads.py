@@ -13,7 +13,7 @@ from worlddb.tools.kinds.actions.sights import is_updated_at, open_states, origi
 from worlddb.tools.kinds.actions.traces import history, note, talk
 from worlddb.tools.model import Tool, Words
 from worlddb.tools.site import Site
-from worlddb.tools.words import article, verb
+from worlddb.tools.words import article, state_word, verb
 
 _MOST_MOVES = 2
 
@@ -81,7 +81,7 @@ def close_saying(site: Site, table: Table, child: Table, link: ForeignKey, state
     text, machine = text_column(child), table.lifecycle
     need(text is not None and machine is not None)
     assert text is not None and machine is not None
-    draft = Draft(site, table, f"{state}.{child.key}")
+    draft = Draft(site, table, f"{state_word(state)}.{child.key}.say_and_close")
     draft.row(table, [machine.column])
     done = verb(state, entity=table.key)
     draft.among(origins(table, state), done.past)
@@ -101,12 +101,12 @@ def move_noting(site: Site, table: Table, state: str) -> Tool:
     machine, log = table.lifecycle, history(site, table)
     need(machine is not None and log is not None)
     assert machine is not None and log is not None
-    draft = Draft(site, table, f"{state}.noted")
+    draft = Draft(site, table, f"{state_word(state)}.note_and_close")
     draft.row(table, [machine.column])
     done = verb(state, entity=table.key)
     draft.among(origins(table, state), done.past)
     draft.enter(table, state, site.at_key(table))
-    told = note(draft, (state.lower(), "closed", "completed", "status_changed"))
+    told = note(draft, (state_word(state), "closed", "completed", "status_changed"))
     need(told)
     return draft.tool(
         Words(verb=done.imperative, template=f"{done.name('{noun}')}_and_log_{site.words.noun(log[0].key)}"),
