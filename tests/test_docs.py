@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -18,14 +19,15 @@ from worlddb.world.generate import generate
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = (ROOT / "README.md").read_text()
+TOOLS = (ROOT / "docs" / "tools.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.S)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.S)
 
 
-def commands() -> list[str]:
-    lines = [re.split(r"\s{2,}#", line)[0].strip() for block in blocks("sh") for line in block.splitlines()]
+def commands(text: str = README) -> list[str]:
+    lines = [re.split(r"\s{2,}#", line)[0].strip() for block in blocks("sh", text) for line in block.splitlines()]
     return [line for line in lines if line]
 
 
@@ -45,7 +47,7 @@ def test_the_commands_of_the_readme_run(place: Path) -> None:
         words = shlex.split(command.replace("--n 1000", "--n 24"))
         done = subprocess.run(
             [sys.executable, "-m", "worlddb.cli", *words[1:]], cwd=place, capture_output=True, text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         assert done.returncode == 0, f"{command}\n{done.stderr}"
         assert done.stdout.strip(), command
@@ -59,8 +61,37 @@ def test_the_other_commands_are_make_targets() -> None:
         assert re.search(rf"^{name}:", makefile, flags=re.M), name
 
 
-@pytest.mark.parametrize("code", blocks("python"))
-def test_the_python_of_the_readme_runs(code: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", commands(TOOLS))
+def test_the_commands_about_tools_run(command: str, tmp_path: Path) -> None:
+    words = shlex.split(command)
+    assert words[0] == "worlddb"
+    if words[1] == "serve":  # would not end by itself
+        above = click.Context(cli, help_option_names=cli.context_settings["help_option_names"])
+        assert cli.commands["serve"].make_context("serve", words[2:], parent=above).params["transport"]
+        return
+    done = subprocess.run(
+        [sys.executable, "-m", "worlddb.cli", *words[1:]], cwd=tmp_path, capture_output=True, text=True,
+        stdin=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_the_session_of_the_page_about_tools_is_what_play_gives() -> None:
+    from tests.transcript import page
+
+    assert page(TOOLS) == TOOLS, "run `python -m tests.transcript`"
+
+
+def test_the_page_about_tools_names_all_kinds_and_codes() -> None:
+    from worlddb.tools.model import CODES, KINDS
+
+    for word in (*KINDS, *CODES):
+        assert f"`{word}`" in TOOLS, word
+
+
+@pytest.mark.parametrize("code", [*blocks("python"), *blocks("python", TOOLS)])
+def test_the_python_of_the_documents_runs(code: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,

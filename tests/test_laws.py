@@ -531,7 +531,7 @@ def test_a_sum_may_break_by_losing_a_row() -> None:
         'UPDATE "tbl use" SET room_ref = 2 WHERE "ID" = 1',
         'UPDATE "tbl note" SET "NET" = -3 WHERE "ID" = 1',
     ):
-        with pytest.raises(Refused, match=r"NET adds up to [69]"):
+        with pytest.raises(Refused, match=r"⟨note.net⟩ adds up to [69]"):
             run(breaking)
         assert engine.connection.execute('SELECT count(*) FROM "tbl note"').fetchall() == [(3,)]
     run('UPDATE "tbl use" SET room_ref = 2 WHERE "ID" IN (1, 2)', 'UPDATE "tbl note" SET "NET" = 0 WHERE "ID" = 3')
@@ -629,7 +629,8 @@ def test_a_refused_move_names_the_ways_that_are_open() -> None:
     _, run = lawful()
     run(FREEZE[0])
     with pytest.raises(
-        Refused, match=r"A room goes from new to on or done, .*STATUS of tbl room is on; .*goes to done, not to new"
+        Refused,
+        match=r"⟨room⟩: it goes from new to on or done, .*⟨room.status⟩ of ⟨room⟩ is on; .*goes to done, not to new",
     ):
         run('UPDATE "tbl room" SET "STATUS" = \'new\' WHERE "ID" = 1')
 

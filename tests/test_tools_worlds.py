@@ -62,7 +62,7 @@ def absent(param: Param) -> Any:
 
 
 def call_every_tool(world: World) -> tuple[Counter[str], list[str]]:
-    """Each tool called with arguments from the world: how often each kind succeeded at all, and the keys of those that never did."""
+    """Each tool called with arguments from the world: tools that succeeded, by kind, and the keys of those that never did."""
     toolset = world.toolset()
     dice, good, never = random.Random(world.recipe.seed), Counter[str](), []
     for tool in toolset:
@@ -117,6 +117,8 @@ def test_a_key_that_no_row_has_is_not_found(seed):
     for tool in toolset:
         for param in tool.params:
             if param.role != "key" or not param.required or "array" in param.schema["type"]:
+                continue
+            if param.column not in world.schema[param.table].primary_key or tool.kind == "predicate":
                 continue
             session = world.session(toolset)
             arguments = draw_call(session, tool, dice)

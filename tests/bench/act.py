@@ -26,6 +26,7 @@ SEED = 7
 CALLS = 400
 """Calls of one run of a way."""
 WRITES = 5
+CROWD = 2000
 STEPS = 9
 """Calls of a scripted episode: seven reads and two writes."""
 
@@ -33,9 +34,9 @@ STEPS = 9
 class Scene:
     """A world of one size, and calls in it that are sure to succeed."""
 
-    def __init__(self, profile: str) -> None:
+    def __init__(self, profile: str, seed: int = SEED) -> None:
         self.profile = profile
-        self.world: World = generate(SEED, profile)
+        self.world: World = generate(seed, profile)
         self.toolset = self.world.toolset(sets="both")
         self.session: Session = self.world.session(self.toolset)
         self.table = max(
@@ -295,6 +296,11 @@ def _episodes(scene: Scene, effort: Effort) -> Iterator[Row]:
         for call in script:
             session.call(*call)
         assert resume(scene.world, scene.toolset, session.suspend()).diff() == session.diff()
+    scenes = [scene, *(Scene("default", seed) for seed in (1, 2, 3))] if effort.n >= 50 else [scene]
+    turned = _micro({"crowd": _repeat(crowd(scenes), 2)}, min(effort.repeats, 3))["crowd"]
+    yield _row(
+        "act.crowd", f"read call by turns in {CROWD} live episodes of {len(scenes)} worlds", scaled(turned, 1 / CROWD)
+    )
     asleep = plain([len(session.suspend())])
     yield Row(
         key="act.asleep",
@@ -311,6 +317,22 @@ def _episodes(scene: Scene, effort: Effort) -> Iterator[Row]:
         ours=plain([_weight(scene, scripts)]),
         by="value",
     )
+
+
+def crowd(scenes: list[Scene]) -> Callable[[], None]:
+    """Two thousand live episodes of four worlds, each with a write, that call by turns."""
+    live = []
+    for number in range(CROWD):
+        scene = scenes[number % len(scenes)]
+        live.append((scene.world.session(scene.toolset), scene.read))
+        live[-1][0].call(*scene.writing)
+
+    def turn() -> None:
+        for session, call in live:
+            session.call(*call).json  # noqa: B018
+            session.journal.clear()
+
+    return turn
 
 
 def _weight(scene: Scene, scripts: list[list[tuple[str, bytes]]]) -> int:

@@ -61,9 +61,10 @@ async def first(target: Any, calls: list[tuple[str, Any]]) -> dict[str, Any]:
 async def later(target: Any, calls: list[tuple[str, Any]]) -> dict[str, Any]:
     """With a client of 2.x."""
     from mcp import Client, StdioServerParameters
+    from mcp.client.stdio import stdio_client
 
     if not isinstance(target, str):
-        target = StdioServerParameters(command=target[0], args=target[1:], env=dict(os.environ))
+        target = stdio_client(StdioServerParameters(command=target[0], args=target[1:], env=dict(os.environ)))
     async with Client(target) as session:
         return {"protocol": session.protocol_version, **await play(session, calls)}
 

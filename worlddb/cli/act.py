@@ -26,8 +26,8 @@ _OPTIONS = (
     ),
     click.option("--style", default="", help="Style of the API, such as crud; the world's own if not given."),
     click.option(
-        "--sets", type=click.Choice(["crud", "sql", "both"]), default="crud", show_default=True,
-        help="Tools of the business, free SQL, or both.",
+        "--sets", type=click.Choice(["crud", "sql", "both", "sql_read", "both_read"]), default="crud",
+        show_default=True, help="Tools of the business, free SQL, or both; in *_read, SQL only reads.",
     ),
 )  # fmt: skip
 _COLOURS = {"+": "green", "-": "red", "~": "yellow"}
@@ -133,12 +133,12 @@ def call(
       worlddb call 42 check_in_booking 7 --session stay.bin && worlddb call 42 get_booking 7 --session stay.bin
       worlddb call 42 cancel_booking 8 --then get_booking 8 --json
     """
-    from worlddb.cli.line import read_text, read_words, tool_named
+    from worlddb.cli.line import read_json, read_text, read_words, tool_named
 
     found, toolset = find_api(world, store, profile, style, sets)
     session = open_session(found, toolset, file)
     if arguments == ("-",):
-        given: Any = sys.stdin.read()
+        given: Any = read_json(sys.stdin.read())
     else:
         given = read_words(tool_named(toolset, tool), arguments)
     calls = [(tool, given), *((name, read_text(tool_named(toolset, name), text)) for name, text in then)]

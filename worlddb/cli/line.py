@@ -36,18 +36,28 @@ def tool_named(toolset: Toolset, name: str) -> Tool | None:
 
 
 def is_json(text: str) -> bool:
-    """True for text that is meant as JSON: the tool reads it, and says what is wrong with it."""
+    """True for text that is meant as JSON."""
     return text.lstrip()[:1] in ("{", "[")
 
 
+def read_json(text: str) -> Any:
+    """JSON arguments; as the text that it is where that is none, so that the tool says what is wrong with it."""
+    import orjson
+
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+
+
 def read_text(tool: Tool | None, text: str) -> Any:
-    """The arguments of one line: JSON as it stands, or typed names and values.
+    """The arguments of one line: JSON, or typed names and values.
 
     Raises:
         BadRequest: quotes do not close, or a bare value has no parameter to go to.
     """
     if is_json(text):
-        return text
+        return read_json(text)
     try:
         words = shlex.split(text)
     except ValueError:
@@ -64,7 +74,7 @@ def read_words(tool: Tool | None, words: Sequence[str]) -> Any:
         BadRequest: a bare value has no parameter to go to, or a field no object.
     """
     if len(words) == 1 and is_json(words[0]):
-        return words[0]
+        return read_json(words[0])
     known = parameters(tool)
     found: dict[str, Any] = {}
     named = [(m[1], m[2]) if (m := _NAMED.fullmatch(word)) else ("", word) for word in words]

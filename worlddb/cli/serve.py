@@ -22,10 +22,11 @@ from worlddb.cli.common import note_unfinished, store_argument
     "--admin-token", default="", envvar="WORLDDB_ADMIN_TOKEN",
     help="Token of the trainer's routes, where agents hold the other one [$WORLDDB_ADMIN_TOKEN].",
 )  # fmt: skip
-@click.option("--style", default="", help="Style of the API; each world's own if not given.")
+@click.option("--style", default="", help="Style of the API, such as rest; each world's own if not given.")
 @click.option(
-    "--sets", type=click.Choice(["crud", "sql", "both"]), default="crud", show_default=True, help="Tools, SQL, or both."
-)
+    "--sets", type=click.Choice(["crud", "sql", "both", "sql_read", "both_read"]), default="crud", show_default=True,
+    help="Tools of the business, free SQL, or both; with _read, SQL that changes nothing.",
+)  # fmt: skip
 @click.option("--max-episodes", default=10_000, show_default=True, help="Episodes kept live; others sleep meanwhile.")
 def serve(
     path: Path, transport: str, world: str, port: int, host: str, token: str, admin_token: str, style: str, sets: str,

@@ -1,7 +1,14 @@
-"""What would satisfy a law, in words: templates that a refused writer can act upon."""
+"""What would satisfy a law, in words: templates that a refused writer can act upon.
+
+Tables and columns stand in them by key, in brackets of their own (`NAMED`), for whoever shows them to put in the names that
+the reader knows: those of SQL, or of an API.
+"""
 
 from __future__ import annotations
 
+import re
+
+from worlddb.schema.model import Table
 from worlddb.schema.rules import (
     Acyclic,
     AnyRule,
@@ -26,10 +33,18 @@ from worlddb.schema.rules import (
     Window,
 )  # fmt: skip
 
+NAMED = re.compile("⟨([^.⟩]+)(?:[.]([^⟩]+))?⟩")
+"""A table (its key), or one of its columns (table key, column key), in a text of a law."""
 
-def article(noun: str) -> str:
-    """The noun with its article, to begin a sentence."""
-    return f"An {noun}" if noun[0] in "aeiou" else f"A {noun}"
+
+def table_of(table: Table) -> str:
+    """A table, to be named later."""
+    return f"⟨{table.key}⟩"
+
+
+def column_of(table: Table, key: str) -> str:
+    """A column, to be named later."""
+    return f"⟨{table.key}.{key}⟩"
 
 
 def one_of(values: Values) -> str:
@@ -44,10 +59,10 @@ def plain(text: str) -> str:
 
 
 def name_of(scope: Scope, path: str) -> str:
-    """A column as it stands in the SQL, with its table where that is another one."""
+    """The column at the end of a path, with its table where that is another one."""
     table, alias, key = scope.resolve(path)
-    name = table[key].name
-    return plain(name if alias == scope.alias else f"{table.name}.{name}")
+    name = column_of(table, key)
+    return plain(name if alias == scope.alias else f"{table_of(table)}.{name}")
 
 
 def names_of(scope: Scope, paths: tuple[str, ...]) -> str:
@@ -73,7 +88,7 @@ def cure(rule: AnyRule, scope: Scope) -> str:
     """The template that says what would satisfy a rule; the scope is told to show the figures that it names."""
     words = _words(rule, scope)
     when = f" [where {_when(scope, rule.where)}]" if rule.where else ""
-    return f"{plain(scope.table.name)} {{k0}}: {words}{when}"
+    return f"{plain(table_of(scope.table))} {{k0}}: {words}{when}"
 
 
 def _words(rule: AnyRule, scope: Scope) -> str:
@@ -140,7 +155,7 @@ def _words(rule: AnyRule, scope: Scope) -> str:
 def _matching(scope: Scope, table: str, match: dict[str, str], having: Where) -> str:
     other = Scope(scope.schema, table, "n", set())
     pairs = " and ".join(f"{name_of(other, theirs)} = {name_of(scope, ours)}" for theirs, ours in match.items())
-    return f"{plain(other.table.name)} with {pairs}" + (f", {_when(other, having)}" if having else "")
+    return f"{plain(table_of(other.table))} with {pairs}" + (f", {_when(other, having)}" if having else "")
 
 
 def _exclusion(rule: Excl, scope: Scope) -> str:

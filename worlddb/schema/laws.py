@@ -25,7 +25,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from worlddb.schema import ddl
-from worlddb.schema.law_words import article, cure, name_of, one_of, plain
+from worlddb.schema.law_words import column_of, cure, name_of, one_of, plain, table_of
 from worlddb.schema.model import Lifecycle, Schema, Table
 from worlddb.schema.rules import (
     AnyRule,
@@ -66,7 +66,7 @@ class Law(msgspec.Struct, frozen=True, kw_only=True):
     writes: tuple[tuple[str, str], ...] = ()
     """The (table key, column key) that a derivation sets."""
     say: str
-    """What it demands, in a sentence for people."""
+    """What it demands, in a sentence for people; `law_words.NAMED` finds the tables and columns that it names."""
     cure: str
     """What would satisfy it: a `str.format` template over the columns that the SELECT returns."""
 
@@ -325,15 +325,14 @@ def _move(table: Table, machine: Lifecycle) -> Law:
     after = " ".join(
         f"WHEN {literal(state)} THEN {literal(one_of(machine.exits(state)) or 'nowhere')}" for state in machine.states
     )
-    name = table.key.replace("_", " ")
     ways = ", ".join(f"from {a} to {one_of(machine.exits(a))}" for a in machine.states if machine.exits(a))
     return Law(
         kind="move", rule=None, table=table.key, events=("update",), columns=(machine.column,),
         sql=f"SELECT was, state, CASE was {after} ELSE 'nowhere' END AS ways FROM (SELECT ?1 AS was, ?2 AS state) "
             f"WHERE was IS NOT state AND ((was, state) IN (VALUES {moves})) IS NOT 1",
         binds=(("old", machine.column), ("new", machine.column)),
-        say=f"{article(name)} goes {ways or 'nowhere'}.",
-        cure=plain(f"{table[machine.column].name} of {table.name}") + " is {was}; from there it goes to {ways}, not to {state}",
+        say=f"{table_of(table)}: it goes {ways or 'nowhere'}.",
+        cure=f"{column_of(table, machine.column)} of {table_of(table)} is {{was}}; from there it goes to {{ways}}, not to {{state}}",
     )  # fmt: skip
 
 
@@ -384,5 +383,5 @@ def _keep(
         kind="check", rule=rule, table=start.key, events=events, columns=ordered(start, columns),
         sql=f"SELECT {scope.named_keys()[1]}, {state} AS state FROM {scope.source} WHERE {' AND '.join(conditions)} LIMIT 1",
         binds=tuple(binds.found), say=rule.say,
-        cure=f"{plain(start.name)} {{k0}}: {name_of(scope, way)} is {{state}}; such rows are not added, changed or deleted",
+        cure=f"{plain(table_of(start))} {{k0}}: {name_of(scope, way)} is {{state}}; such rows are not added, changed or deleted",
     )  # fmt: skip

@@ -75,7 +75,8 @@ def _business(
         return dress(tools, style, vocabulary, names=names, naming=naming)
 
     own = dressing((*offer(drafts, perturb, schema, stream), *fixed), site.words)
-    return rework((*own, *strangers(perturb, schema, dressing, stream)), perturb, stream)
+    missing = perturb.distractors - sum(t.kind == "distractor" for t in own)
+    return rework((*own, *strangers(missing, perturb, schema, dressing, stream)), perturb, stream)
 
 
 def _plugins(given: Sequence[Plugin | Callable[..., object]]) -> list[Plugin]:

@@ -16,8 +16,9 @@ from worlddb.schema.model import Schema, Table
 from worlddb.tools.model import KINDS, READ_KINDS, WRITE_KINDS, Each, Fault, Param, Reply, Step, Tool, Write
 
 MIX = {
-    "get": 17, "find": 4, "list": 17, "search": 7, "aggregate": 8, "predicate": 3,
-    "create": 9, "update": 8, "delete": 3, "archive": 1, "restore": 1, "transition": 13, "action": 11, "bulk": 4, "link": 1, "unlink": 1,
+    "get": 17, "find": 4, "list": 17, "search": 7, "aggregate": 10, "predicate": 5,
+    "create": 9, "update": 8, "delete": 3, "archive": 1, "restore": 1, "transition": 13, "action": 11,
+    "bulk": 4, "link": 1, "unlink": 1,
 }  # fmt: skip
 """Kind -> weight in its half, reading or writing."""
 READING = 53
@@ -27,6 +28,7 @@ LEAST, MOST = 20, 60
 LEAST_WRITES = 9
 LEAST_RULES = 11
 """Different business rules that calls can meet, at least; see `rules_of`."""
+MOST_BATCHED = 4
 STRENGTH = {
     "taxonomy": 20, "settings": 15, "rate": 30, "membership": 60, "measurement": 45, "result": 50, "movement": 50,
     "ledger": 45, "message": 50, "review": 50, "line": 60,
@@ -43,19 +45,27 @@ def draw_size(stream: Stream, tables: int) -> int:
 
 
 def choose(schema: Schema, tools: Sequence[Tool], stream: Stream, *, batched: bool = False) -> tuple[Tool, ...]:
-    """The tools of one API, ordered by table and kind.  `batched`: it has tools that get several rows at once."""
-    pool = _Pool(schema, [t for t in tools if batched or not _is_batch(t)], stream)
+    """The tools of one API, ordered by table and kind.  `batched`: it also has some that get several rows at once."""
+    pool = _Pool(schema, [t for t in tools if not is_batch(t)], stream)
     size = draw_size(stream.child("size"), len(schema.tables))
     writes = min(max(LEAST_WRITES, size - size * READING // 100), pool.count(WRITE_KINDS))
     pool.fill(WRITE_KINDS, writes)
     pool.fill(READ_KINDS, size - writes)
     pool.fill(WRITE_KINDS, size - pool.count(READ_KINDS, chosen=True))
     pool.meet_rules(LEAST_RULES)
+    if batched:
+        pool.batch([t for t in tools if is_batch(t)])
     return pool.ordered()
 
 
-def _is_batch(tool: Tool) -> bool:
+def is_batch(tool: Tool) -> bool:
+    """True for a tool that gets several rows by their keys."""
     return tool.key.endswith(".get_many")
+
+
+def _is_plain(tool: Tool) -> bool:
+    """True for what everybody expects of a table: get, list, create; not for its variants."""
+    return tool.key == f"{tool.table}.{tool.kind}"
 
 
 class _Pool:
@@ -68,8 +78,10 @@ class _Pool:
         for tool in tools:
             self._by_kind[tool.kind].append(tool)
         weight = {t.key: importance(schema, t) for t in schema.tables}
+        self._mix = {k: w * (60 + stream.child("mix", k).below(80)) for k, w in MIX.items()}
         fine = stream.child("score")
-        self._score = {t.key: weight[t.table] * (60 + fine.child(t.key).below(80)) for t in tools}
+        self._score = {t.key: weight[t.table] * (60 + fine.child(t.key).below(80)) * (1 + _is_plain(t)) for t in tools}
+        self._met = {t.key: rules_of(t) for t in tools}
         self._chosen: dict[str, Tool] = {}
         self._given: set[str] = set()
         self._effects: set[object] = set()
@@ -92,22 +104,20 @@ class _Pool:
     def fill(self, kinds: Sequence[str], number: int) -> None:
         """Choose until there are `number` tools of these kinds, or as many as there can be."""
         stuck: set[str] = set()
-        while (short := number - self.count(kinds, chosen=True)) > 0:
+        while self.count(kinds, chosen=True) < number:
             have = {k: self.count((k,), chosen=True) for k in kinds}
-            want = apportion(number, {k: MIX[k] for k in kinds if k not in stuck})
+            want = apportion(number, {k: self._mix[k] for k in kinds if k not in stuck})
             open_kinds = [k for k in want if want[k] > have[k]] or [k for k in kinds if k not in stuck]
             if not open_kinds:
                 return
-            kind = max(open_kinds, key=lambda k: (want.get(k, 0) - have[k], MIX[k]))
-            if not self._choose_best(kind, short):
+            kind = max(open_kinds, key=lambda k: (want.get(k, 0) - have[k], self._mix[k]))
+            if not self._choose_best(kind):
                 stuck.add(kind)
 
-    def _choose_best(self, kind: str, room: int) -> bool:
+    def _choose_best(self, kind: str) -> bool:
         """Choose the best tool of a kind, with the reading tools that its keys come from."""
-        for tool in sorted(self._free(kind), key=self._worth, reverse=True):
-            if self._choose(tool, room):
-                return True
-        return False
+        ranked = sorted(self._free(kind), key=self._worth, reverse=True)
+        return any(self._choose(tool) for tool in ranked)
 
     def _free(self, kind: str) -> list[Tool]:
         return [t for t in self._by_kind[kind] if t.key not in self._chosen]
@@ -116,10 +126,10 @@ class _Pool:
         worth = self._score[tool.key] * (FADE / 100) ** self._same[tool.kind, tool.table]
         if tool.read_only:
             return worth if self.keys.needs(tool) <= self._given else worth / 3
-        fresh = len(rules_of(tool) - self._rules)
-        return worth * (1 + min(fresh, 4) / 4) * (1.6 if touches_several(tool) else 1)
+        fresh = len(self._met[tool.key] - self._rules)
+        return worth * (1 + min(fresh, 4) / 4) * (3 if touches_several(tool) else 1)
 
-    def _choose(self, tool: Tool, room: int) -> bool:
+    def _choose(self, tool: Tool) -> bool:
         """Choose a tool, unless one of the same effect is there or its keys cannot be looked up."""
         effect = self._effect(tool)
         if effect in self._effects:
@@ -127,14 +137,14 @@ class _Pool:
         before = dict(self._chosen), set(self._given), set(self._effects), set(self._rules), self._same.copy()
         self._add(tool, effect)
         for table in sorted(self.keys.needs(tool) - self._given):
-            if table not in self._given and not self._provide(table, room):
+            if table not in self._given and not self._provide(table):
                 self._chosen, self._given, self._effects, self._rules, self._same = before
                 return False
         return True
 
-    def _provide(self, table: str, room: int) -> bool:
+    def _provide(self, table: str) -> bool:
         """Choose a reading tool that gives the keys of a table."""
-        return any(self._choose(tool, room) for tool in self._providers.get(table, ()) if tool.key not in self._chosen)
+        return any(self._choose(tool) for tool in self._providers.get(table, ()) if tool.key not in self._chosen)
 
     @cached_property
     def _providers(self) -> dict[str, list[Tool]]:
@@ -152,7 +162,7 @@ class _Pool:
         self._chosen[tool.key] = tool
         self._given |= self.keys.gives(tool)
         self._effects.add(effect)
-        self._rules |= rules_of(tool)
+        self._rules |= self._met[tool.key]
         self._same[tool.kind, tool.table] += 1
 
     @staticmethod
@@ -162,12 +172,21 @@ class _Pool:
         writes = tuple(w.statement.sql for w in _writes(tool.steps))
         return (params, writes) if writes else (params, *_queries(tool.reply))
 
+    def batch(self, tools: list[Tool]) -> None:
+        """Add tools that get several rows, of tables of which single rows can be got."""
+        self._place |= {t.key: len(self._place) + i for i, t in enumerate(tools)}
+        fit = [t for t in tools if f"{t.table}.get" in self._chosen]
+        for tool in sorted(fit, key=lambda t: -self._score[f"{t.table}.get"])[:MOST_BATCHED]:
+            self._chosen[tool.key] = tool
+
     def meet_rules(self, least: int) -> None:
         """Choose writing tools that meet further rules, while there are fewer than `least`."""
         while len(self._rules) < least:
-            fresh = [t for k in WRITE_KINDS for t in self._free(k) if rules_of(t) - self._rules]
-            ranked = sorted(fresh, key=lambda t: (len(rules_of(t) - self._rules), self._score[t.key]), reverse=True)
-            if len(self._chosen) >= MOST or not any(self._choose(t, 1) for t in ranked):
+            fresh = [t for k in WRITE_KINDS for t in self._free(k) if self._met[t.key] - self._rules]
+            ranked = sorted(
+                fresh, key=lambda t: (len(self._met[t.key] - self._rules), self._score[t.key]), reverse=True
+            )
+            if len(self._chosen) >= MOST or not any(self._choose(t) for t in ranked):
                 return
 
 
@@ -210,7 +229,7 @@ class Keys:
             whole = tool.kind in ("list", "search", "find", "get") and not tool.key.partition(".")[2].startswith(
                 "list_"
             )
-            replies = [tool.reply] if own and whole and not _is_batch(tool) else []
+            replies = [tool.reply] if own and whole and not is_batch(tool) else []
             replies += [inner for _, inner in tool.reply.nested] if whole else []
             self._gives[tool.key] = frozenset(t for r in replies for t in self._told(r))
         return self._gives[tool.key]

@@ -1,28 +1,22 @@
 """Runs a tool's program on a host: one call, one savepoint.
 
-Everything that goes wrong by the agent's doing comes back as an Error.  A constraint of SQLite or a law of the world that
-refuses a change is translated here into the same five codes that guards use.
+Everything that goes wrong by the agent's doing comes back as an Error: what a guard refuses, and what a constraint of SQLite
+or a law of the world does (worded by `refused.Terms`).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import apsw
 import orjson
 
-from worlddb.schema.laws import refusals
-from worlddb.schema.model import Schema
-from worlddb.schema.rules import Rule
 from worlddb.tools.arguments import Reader, Refused, encode_cursor
 from worlddb.tools.model import Each, Error, Fault, Find, Guard, Reply, Statement, Tool, Write
+from worlddb.tools.refused import Terms, fill
 from worlddb.world.diff import Change
 from worlddb.world.host import Broken, Host
-
-LAW_CODES = {"no_overlap": "CONFLICT", "unique_active": "CONFLICT", "immutable": "FORBIDDEN", "role_req": "FORBIDDEN"}
-"""The code of a broken rule by its kind; the others are RULE_VIOLATION."""
 
 Read = tuple[str, tuple[Any, ...]]
 """A row that a call showed: table key, primary key."""
@@ -52,12 +46,15 @@ class Outcome(NamedTuple):
 class Runner:
     """A tool made ready to run on the hosts of one world."""
 
-    def __init__(self, tool: Tool, schema: Schema) -> None:
+    def __init__(self, tool: Tool, terms: Terms) -> None:
+        """`terms` are the toolset's; the tool's own parameters go before them."""
         self.tool = tool
         self.reader = Reader(tool.params, tool.least)
-        self._schema = schema
+        every = [*tool.params, *(f for p in tool.params for f in p.fields)]
+        self._terms = terms.beside({(p.table, p.column): p.name for p in every if p.column and p.role == "value"})
         self._names = {p.key: p.name for p in tool.params}
         self._names |= {f.key: f"{p.name}.{f.name}" for p in tool.params if p.convert == "spread" for f in p.fields}
+        self._names |= {f"item_{f.key}": f.name for p in tool.params if p.convert != "spread" for f in p.fields}
         self._answer = _Answer(tool.reply)
         self._writing = bool(tool.steps) and not tool.read_only
 
@@ -85,16 +82,7 @@ class Runner:
             host.settle()
             return self._finish(host, binds)
 
-        return transact(host, body, self._schema, self._public)
-
-    def _public(self, table: str, column: str) -> str:
-        """What the agent calls a column (SQL names): the parameter that sets it, else the column's own name."""
-        for home in self._schema.tables:
-            if home.name == table:
-                key = next((c.key for c in home.columns if c.name == column), "")
-                every = (*self.tool.params, *(f for p in self.tool.params for f in p.fields))
-                return next((p.name for p in every if p.table == home.key and p.column == key), column)
-        return column
+        return transact(host, body, self._terms)
 
     # --- steps
 
@@ -163,19 +151,11 @@ def reads_of(seen: Sequence[Seen]) -> tuple[Read, ...]:
     return tuple(read for read in found if None not in read[1])
 
 
-def transact(
-    host: Host,
-    body: Callable[[], Outcome],
-    schema: Schema,
-    public: Callable[[str, str], str] = lambda table, column: column,
-    *,
-    quiet: bool = False,
-) -> Outcome:
+def transact(host: Host, body: Callable[[], Outcome], terms: Terms, *, quiet: bool = False) -> Outcome:
     """Run the body of a call in a savepoint: all of it happens, or nothing.
 
-    The body writes through `host.write`, calls `host.settle` once it has, and makes the answer.  `public` gives the name by
-    which the agent knows a column (SQL names of table and column).  A `quiet` call that changed no row is no write: the
-    clock stands.
+    The body writes through `host.write`, calls `host.settle` once it has, and makes the answer.  `terms` are the agent's,
+    for what is refused.  A `quiet` call that changed no row is no write: the clock stands.
     """
     host.begin()
     try:
@@ -186,9 +166,9 @@ def transact(
     except Refusal as refusal:
         error = refusal.error
     except Broken as broken:
-        error = broken_law(broken)
+        error = terms.broken_law(broken)
     except apsw.ConstraintError as constraint:
-        error = constraint_error(constraint, schema, public)
+        error = terms.constraint(constraint)
     except (apsw.FullError, apsw.TooBigError):
         error = Error(code="CONFLICT", message="The record is too large, or there are no more numbers for new ones.")
     except BaseException:
@@ -275,76 +255,10 @@ _OUT: dict[str, Callable[[Any], Any]] = {"flag": bool, "json": _spelt}
 def text_of(statement: Statement, binds: dict[str, Any]) -> str:
     """The SQL of a statement for these bound values."""
     sql = statement.sql
-    if statement.clauses:
+    if "{" not in sql:
+        return sql
+    if "{clauses}" in sql:
         sql = sql.replace("{clauses}", "".join(text for key, text in statement.clauses.items() if key in binds))
     for key, options in statement.choices.items():
         sql = sql.replace(f"{{{key}}}", options[binds[key]])
     return sql
-
-
-def fill(template: str, values: dict[str, Any]) -> str:
-    """A message with its values put in; None reads as 'nothing'."""
-    if "{" not in template:
-        return template
-    return template.format_map({k: "nothing" if v is None else v for k, v in values.items()})
-
-
-# --- what SQLite and the laws refuse
-
-
-def broken_law(broken: Broken) -> Error:
-    """A law's refusal as the agent sees it."""
-    law = broken.law
-    code = LAW_CODES.get(law.rule.kind, "RULE_VIOLATION") if law.rule else "RULE_VIOLATION"
-    return Error(code=code, message=law.say, rule=rule_name(law.rule, law.table), cure=fill(law.cure, broken.found))
-
-
-def rule_name(rule: Rule | None, table: str) -> str:
-    """The name of a rule in errors: its sentence as a word ('a-room-has-one-reservation-at-a-time'), or 'move:<table>'."""
-    return re.sub(r"[^a-z0-9]+", "-", rule.say.lower()).strip("-")[:80] if rule else f"move:{table}"
-
-
-_FAILED = re.compile(r"(UNIQUE|NOT NULL|CHECK|FOREIGN KEY) constraint failed(?:: (.*))?$", re.DOTALL)
-
-
-def constraint_error(error: apsw.ConstraintError, schema: Schema, public: Callable[[str, str], str]) -> Error:
-    """A constraint of SQLite as the agent sees it."""
-    match = _FAILED.search(str(error))
-    kind, detail = (match[1], match[2] or "") if match else ("", "")
-    if kind == "UNIQUE":
-        return _unique(detail, schema, public)
-    if kind == "NOT NULL":
-        name = public(*detail.split(".", 1))
-        return Error(code="INVALID_ARGUMENT", message=f"{name} may not be empty.", parameter=name, cure=f"Give {name}.")
-    if kind == "CHECK":
-        return _check(match[0] if match else "", schema)
-    return Error(
-        code="CONFLICT", message="Other records refer to this one, or it refers to one that does not exist.",
-        rule="reference", cure="Remove or move the records that refer to it first, or choose an existing one.",
-    )  # fmt: skip
-
-
-def _unique(detail: str, schema: Schema, public: Callable[[str, str], str]) -> Error:
-    names = [public(*column.split(".", 1)) for column in detail.split(", ")]
-    label = " and ".join(names)
-    if rules := refusals(schema).get(f"UNIQUE constraint failed: {detail}"):
-        return _refused_rule(rules[0], f"Use another {label}, or change or end the one that is there.")
-    return Error(
-        code="CONFLICT", message=f"There is one with this {label} already.", rule=f"unique:{label}", parameter=names[0],
-        cure=f"Use another {label}, or change the one that is there.",
-    )  # fmt: skip
-
-
-def _check(message: str, schema: Schema) -> Error:
-    if rules := refusals(schema).get(message):
-        return _refused_rule(rules[0], "Choose values that keep this true.")
-    detail = message.partition(": ")[2].replace('"', "")
-    return Error(
-        code="RULE_VIOLATION", message=f"The value of {detail} is out of its range.", rule=f"range:{detail}",
-        cure="Choose a value within the range.",
-    )  # fmt: skip
-
-
-def _refused_rule(rule: Rule, cure: str) -> Error:
-    code = LAW_CODES.get(rule.kind, "RULE_VIOLATION")
-    return Error(code=code, message=rule.say, rule=rule_name(rule, rule.table), cure=cure)

@@ -7,11 +7,11 @@ frameworks keep for themselves.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import chain, count
 from keyword import kwlist
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -47,6 +47,7 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     options: dict[str, dict[str, int]]
     pages: dict[str, Paging]
     verbs: tuple[int, ...]
+    together: dict[str, tuple[str, ...]]
     avoided: dict[str, frozenset[str]]
     presets: dict[str, dict[str, str]]
     rest: dict[str, str]
@@ -157,7 +158,7 @@ def house_verbs(tools: Iterable[Tool], style: Style) -> dict[str, str]:
     return {action: verb if verb not in own else action for action, verb in style.verbs.items()}
 
 
-def draw_verbs(pick: Any) -> dict[str, str]:
+def draw_verbs(pick: Callable[[str, list[str], Sequence[int]], str]) -> dict[str, str]:
     """The verbs of one company: `pick(action, options, weights)` draws one of the options."""
     found = {}
     for action in actions():
@@ -165,6 +166,11 @@ def draw_verbs(pick: Any) -> dict[str, str]:
         options = [v.imperative for v in synonyms(action) if v.imperative not in avoided]
         weights = (*api().verbs, *(1 for _ in options))[: len(options)]
         found[action] = pick(action, options, weights)
+    for first, others in api().together.items():
+        place = [v.imperative for v in synonyms(first)].index(found[first])
+        for other in others:
+            some = synonyms(other)
+            found[other] = some[min(place, len(some) - 1)].imperative
     return found
 
 

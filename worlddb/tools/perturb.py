@@ -21,7 +21,7 @@ from worlddb.schema.domains import domain_names, domain_schema, read_yaml
 from worlddb.schema.metrics_names import snake
 from worlddb.schema.model import Schema
 from worlddb.schema.naming import abbreviation
-from worlddb.tools.choose import Keys, faults
+from worlddb.tools.choose import Keys, faults, is_batch
 from worlddb.tools.model import KINDS, Fault, Field, Guard, JsonSchema, Param, Reply, Statement, Tool, Words
 from worlddb.tools.names import Names, api, free_name
 from worlddb.tools.styles import Style, draw_style, parameters_schema
@@ -136,13 +136,13 @@ def _twin(tool: Tool, param: Param, value: str, vocabulary: Vocabulary) -> Tool:
 
 
 def strangers(
+    number: int,
     perturbation: Perturbation,
     schema: Schema,
     dressing: Callable[[list[Tool], Vocabulary], tuple[Tool, ...]],
     stream: Stream,
 ) -> tuple[Tool, ...]:
-    """Tools of things that this world does not have, dressed; they find nothing, and change nothing."""
-    number = perturbation.distractors - perturbation.distractors // NEAR_SHARE
+    """`number` tools of things that this world does not have, dressed; they find nothing, and change nothing."""
     stream = stream.child("perturb", str(perturbation.salt), "strangers")
     here = (
         {t.key for t in schema.tables}
@@ -161,7 +161,21 @@ def strangers(
         chosen = set(stream.child(name, "tables").sample(tables, max(2, number // 4)))
         some = stream.child(name).sample([t for t in fit if t.table in chosen], max(4, number // 2))
         found += dressing(some[: number - len(found)], vocabulary)
-    return tuple(found)
+    return tuple(_homeless(t, schema) for t in found)
+
+
+def _homeless(tool: Tool, schema: Schema) -> Tool:
+    """The dressed tool without the tables of its own schema, which nobody here could look up."""
+
+    def plain_param(param: Param) -> Param:
+        return replace(param, table="", column="", fields=tuple(map(plain_param, param.fields)))
+
+    def plain_reply(reply: Reply) -> Reply:
+        fields = tuple(replace(f, table="", column="") for f in reply.fields)
+        return replace(reply, fields=fields, nested=tuple((n, plain_reply(r)) for n, r in reply.nested))
+
+    params = tuple(map(plain_param, tool.params))
+    return replace(tool, table=schema.tables[0].key, params=params, reply=plain_reply(tool.reply))
 
 
 @lru_cache(8)
@@ -171,7 +185,7 @@ def _drafts(domain: str) -> tuple[Vocabulary, tuple[Tool, ...]]:
     from worlddb.tools.site import Site
 
     site = Site(domain_schema(domain))
-    found = (_emptied(t, domain) for t in propose(site) if t.kind not in ("aggregate", "predicate"))
+    found = (_emptied(t, domain) for t in propose(site) if t.kind not in ("aggregate", "predicate") and not is_batch(t))
     return site.words, tuple(t for t in found if t is not None)
 
 
@@ -183,8 +197,7 @@ def _emptied(tool: Tool, domain: str) -> Tool | None:
         return None
     steps = (Guard(query=Statement(sql="SELECT 1 AS gone"), fault=fault),) if fault else ()
     return replace(
-        tool, key=f"{domain}/{tool.key}", kind="distractor", steps=steps, reply=reply, writes=(), rules=(),
-        params=tuple(replace(p, convert="json" if p.convert == "keys" else p.convert) for p in tool.params),
+        tool, key=f"{domain}/{tool.key}", kind="distractor", steps=steps, reply=_nothing(tool.reply), writes=(), rules=()
     )  # fmt: skip
 
 
@@ -294,6 +307,10 @@ def _schema(param: Param, fields: tuple[Param, ...]) -> JsonSchema:
     return {**param.schema, "items": parameters_schema(fields, 0)}
 
 
+_WHOLE = ("limit", "offset", "page", "cursor", "sort", "query")
+"""Words that mean something else inside of a name."""
+
+
 def _other(param: Param, level: int, stream: Stream) -> str:
     """Another name of a parameter: abbreviated, or in other words, the same ones throughout the API."""
     name = snake(param.name)
@@ -303,6 +320,9 @@ def _other(param: Param, level: int, stream: Stream) -> str:
     if options and param.role == "value":
         return stream.child(param.column).pick(options)
     other = api().words
+    if param.role in ("limit", "cursor", "sort", "search"):  # as a whole: budget_limit is no limit
+        return stream.child(name).pick(other[name]) if name in other else name
+    other = {k: v for k, v in other.items() if k not in _WHOLE}
     return "_".join(stream.child(w).pick(other[w]) if w in other else w for w in name.split("_"))
 
 

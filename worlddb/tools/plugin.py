@@ -36,6 +36,7 @@ from worlddb.tools.arguments import Reader, Refused
 from worlddb.tools.engine import Outcome, Refusal, transact
 from worlddb.tools.model import CODES, Error, JsonSchema, Param, Reply, Statement, Tool, Words
 from worlddb.tools.names import LEGAL, NO_ARGUMENT, is_reserved
+from worlddb.tools.refused import Terms
 from worlddb.tools.styles import parameters_schema
 from worlddb.tools.words import plain, sentence
 from worlddb.world.host import Binds, Host
@@ -70,9 +71,9 @@ class Access:
         """All rows of a SELECT."""
         if not _READING.match(sql):
             raise BadRequest("Access.rows takes a SELECT; change rows with Access.write")
-        before = self._host.mark()
+        before = self._host.connection.total_changes()
         found = self._host.rows(sql, binds)
-        if self._host.mark() != before:
+        if self._host.connection.total_changes() != before:
             self.failure = BadRequest("Access.rows takes no statement that changes rows; use Access.write")
             raise self.failure
         return found
@@ -250,12 +251,15 @@ def read_docstring(text: str) -> tuple[str, dict[str, str]]:
 
 # --- calls
 
+_TRANSLATED = (apsw.ConstraintError, apsw.FullError, apsw.TooBigError)
+"""What `transact` tells the agent in words of its own."""
+
 
 class PluginRunner:
     """Carries out the calls of a plug-in."""
 
     def __init__(self, made: Plugin, schema: Schema) -> None:
-        self._plugin, self._schema = made, schema
+        self._plugin, self._terms = made, Terms(schema)
         self._reader = Reader(made.params)
         self._floats = {p.key for p in made.params if "number" in p.schema["type"]}
 
@@ -273,7 +277,7 @@ class PluginRunner:
             host.settle()
             return Outcome(data, None)
 
-        return transact(host, body, self._schema)
+        return transact(host, body, self._terms, quiet=True)
 
     def _answer(self, db: Access, given: dict[str, Any]) -> Any:
         """What the function answers, as JSON can hold it.
@@ -292,13 +296,12 @@ class PluginRunner:
             orjson.dumps(data)
         except ToolError as refused:
             raise Refusal(refused.error) from None
-        except apsw.ConstraintError:
+        except _TRANSLATED:
             raise
         except Exception as error:
             LOG.info("plug-in %s failed", self._plugin.name, exc_info=True)
-            cause = db.failure if isinstance(db.failure, apsw.ConstraintError) else None
-            if cause:
-                raise cause from None
+            if isinstance(db.failure, _TRANSLATED):
+                raise db.failure from None
             message = f"{self._plugin.name} failed with {type(error).__name__}."
             raise Refusal(
                 Error(code="PLUGIN_ERROR", message=message, cure="Try other arguments or another tool.")

@@ -16,8 +16,9 @@ import orjson
 
 from worlddb.schema.model import Schema, Table
 from worlddb.tools.arguments import MOMENT, shown
-from worlddb.tools.engine import rule_name
-from worlddb.tools.model import KINDS, Each, Fault, Find, Guard, JsonSchema, Result, Step, Tool
+from worlddb.tools.choose import faults
+from worlddb.tools.model import KINDS, Fault, JsonSchema, Result, Tool
+from worlddb.tools.refused import rule_name
 from worlddb.world.diff import Change, Diff, Row
 
 SIGNS = {"insert": "+", "update": "~", "delete": "-"}
@@ -102,8 +103,8 @@ def answer_lines(data: Any, width: int = 0, items: str = "") -> list[str]:
     if isinstance(data.get("columns"), list) and isinstance(data.get("rows"), list):
         found = table_lines([str(c) for c in data["columns"]], data["rows"], width)
         return found + _rest({k: v for k, v in data.items() if k not in ("columns", "rows")})
-    if len(data) == 1 and all(isinstance(v, dict) for v in data.values()):  # one row in an envelope
-        return answer_lines(*data.values(), width)
+    if len(data) == 1 and isinstance(row := next(iter(data.values())), dict):  # one row in an envelope
+        return answer_lines(row, width)
     lists = {k: v for k, v in data.items() if v and _is_rows(v)}
     margin = max((len(k) for k in data if k not in lists), default=0)
     lines = [f"{k.ljust(margin)}{GAP}{_line(v)}" for k, v in data.items() if k not in lists]
@@ -126,8 +127,10 @@ def _rest(data: dict[str, Any]) -> list[str]:
 
 
 def _line(value: Any) -> str:
-    """A value on one line: text as it stands, everything else as JSON."""
-    return " ".join(value.split()) if isinstance(value, str) else orjson.dumps(value).decode()
+    """A value on one line: text as it stands, but without what would steer a terminal; everything else as JSON."""
+    if not isinstance(value, str):
+        return orjson.dumps(value).decode()
+    return "".join(c if c.isprintable() else "�" for c in " ".join(value.split()))
 
 
 def table_lines(columns: Sequence[str], rows: Sequence[Sequence[Any]], width: int = 0) -> list[str]:
@@ -187,7 +190,8 @@ def tool_lines(tool: Tool, schema: Schema) -> list[str]:
     least = f"; give at least {tool.least}" if tool.least > len(required) else ""
     lines += _section(f"Parameters (* required{least})", params)
     lines += _section("Answer", [(n, _about(s)) for n, s in _fields(tool.returns)])
-    lines += _section("Errors", [(f.code, _told(f, tool)) for f in dict.fromkeys(_faults(tool))])
+    found = [*faults(tool.steps), *([tool.reply.missing] if tool.read_only and tool.reply.missing else [])]
+    lines += _section("Errors", [(f.code, _told(f, tool)) for f in dict.fromkeys(found)])
     says = {rule_name(r, r.table): r.say for r in schema.rules}
     lines += _section("Rules", [(says.get(r, r), "") for r in tool.rules])
     return lines
@@ -225,7 +229,7 @@ def schema_text(schema: JsonSchema) -> str:
     else:
         words = " or ".join(_type_text(n, schema) for n in names if n != "null")
         words += "".join(f", {bound}" for bound in _bounds(schema))
-    words += " or null" if "null" in names and names != ["null"] else ""
+    words += " or null" if words and "null" in names else "null" if "null" in names else ""
     return f"{words}, default {_line(schema['default'])}" if schema.get("default") is not None else words
 
 
@@ -259,23 +263,6 @@ def _fields(schema: JsonSchema, path: str = "") -> Iterator[tuple[str, JsonSchem
             yield from _fields(items, f"{path}{name}[].")
         else:
             yield f"{path}{name}", inner
-
-
-def _faults(tool: Tool) -> Iterator[Fault]:
-    """Every error that the program itself may answer with."""
-
-    def of(steps: Iterable[Step]) -> Iterator[Fault]:
-        for step in steps:
-            if isinstance(step, Find):
-                yield step.missing
-            elif isinstance(step, Guard):
-                yield step.fault
-            elif isinstance(step, Each):
-                yield from of(step.steps)
-
-    yield from of(tool.steps)
-    if tool.reply.missing and tool.read_only:  # what was written just now is there
-        yield tool.reply.missing
 
 
 def _told(fault: Fault, tool: Tool) -> str:

@@ -5,24 +5,29 @@ A kind is a function (Site, Table) -> tools, in keys and canonical snake_case na
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 from worlddb.schema.ddl import bounds, formula_tokens
-from worlddb.schema.laws import Law, laws
+from worlddb.schema.laws import Law, laws, refusals
 from worlddb.schema.model import Column, ForeignKey, Schema, Table
-from worlddb.schema.rules import quote
+from worlddb.schema.rules import AnyRule, quote
 from worlddb.semantics.types import is_a, semantic_type
 from worlddb.tools.arguments import MOMENT
-from worlddb.tools.engine import rule_name
 from worlddb.tools.model import Fault, Field, Find, Guard, JsonSchema, Param, Reply, Statement
+from worlddb.tools.refused import rule_name
 from worlddb.tools.words import Vocabulary, article
 from worlddb.world.mint import is_minted
 
 CODE_PATTERN = "^{prefix}-[0-9]+$"
 PAGE_LIMIT = 20
 PAGE_MOST = 100
+
+
+Made: TypeAlias = tuple[str, str, tuple[str, ...]]
+"""A change: table key, 'insert', 'update' or 'delete', and the columns (keys) that it sets."""
 
 
 class Site:
@@ -63,7 +68,7 @@ class Site:
     def key_binds(self, table: Table, prefix: str = "") -> tuple[str, ...]:
         """Bind names of a table's key: 'id', or for a composite key its columns; with a prefix 'to_id' …"""
         names = ("id",) if len(table.primary_key) == 1 else table.primary_key
-        return tuple(f"{prefix}{n}" for n in names)
+        return tuple(re.sub(r"\W", "_", f"{prefix}{n}") for n in names)
 
     # --- JSON Schema
 
@@ -313,42 +318,53 @@ class Site:
 
     # --- what a write may touch and meet
 
-    def touched(self, writes: Iterable[tuple[str, str, Iterable[str]]]) -> tuple[tuple[str, str], ...]:
-        """(table, op) of everything that these changes (table, op, columns) bring about: cascades and totals included."""
-        found: dict[tuple[str, str], None] = {}
-        queue: list[tuple[str, str, frozenset[str]]] = [(t, op, frozenset(c)) for t, op, c in writes]
-        seen = set()
+    def brought(self, changes: Iterable[Made]) -> tuple[Made, ...]:
+        """These changes with all that they bring about: rows that go along, references that are emptied, totals."""
+        found: dict[Made, None] = {}
+        queue = list(changes)
         while queue:
             change = queue.pop(0)
-            if change in seen:
+            if change in found:
                 continue
-            seen.add(change)
+            found[change] = None
             table, op, columns = change
-            found[(table, op)] = None
             if op == "delete":
                 queue += self._cascades(table)
             for law in self.laws:
                 if law.kind == "derive" and _concerns(law, table, op, columns):
-                    queue += [(t, "update", frozenset({c})) for t, c in law.writes]
+                    queue += [(t, "update", (c,)) for t, c in law.writes]
         return tuple(found)
 
-    def _cascades(self, table: str) -> list[tuple[str, str, frozenset[str]]]:
-        found: list[tuple[str, str, frozenset[str]]] = []
+    def _cascades(self, table: str) -> list[Made]:
+        found: list[Made] = []
         for child, reference in self.schema.children[table]:
             if reference.on_delete == "CASCADE":
-                found.append((child.key, "delete", frozenset()))
+                found.append((child.key, "delete", ()))
             elif reference.on_delete == "SET NULL":
-                found.append((child.key, "update", frozenset(reference.columns)))
+                found.append((child.key, "update", reference.columns))
         return found
 
-    def met(self, writes: Iterable[tuple[str, str, Iterable[str]]]) -> tuple[str, ...]:
-        """Names of the rules of the schema that may refuse these changes."""
+    def touched(self, changes: Iterable[Made]) -> tuple[tuple[str, str], ...]:
+        """(table, op) of everything that these changes bring about."""
+        return tuple(dict.fromkeys((table, op) for table, op, _ in self.brought(changes)))
+
+    def met(self, changes: Iterable[Made]) -> tuple[str, ...]:
+        """Names of the rules of the schema that may refuse these changes, or what they bring about."""
+        every = self.brought(changes)
         found: dict[str, None] = {}
-        changes = [(t, op, frozenset(c)) for t, op, c in writes]
         for law in self.laws:
-            if law.kind != "derive" and any(_concerns(law, *change) for change in changes):
+            if law.kind != "derive" and any(_concerns(law, *change) for change in every):
                 found[rule_name(law.rule, law.rule.table if law.rule else law.table)] = None
+        for rules in self._enforced.values():
+            for rule in rules:
+                if any(t == rule.table and op != "delete" for t, op, _ in every):
+                    found[rule_name(rule, rule.table)] = None
         return tuple(found)
+
+    @cached_property
+    def _enforced(self) -> dict[str, tuple[AnyRule, ...]]:
+        """Rules that SQLite enforces itself."""
+        return refusals(self.schema)
 
 
 _UNITS = {
@@ -358,11 +374,11 @@ _UNITS = {
 """Units that are not said as they are named."""
 
 
-def _concerns(law: Law, table: str, op: str, columns: frozenset[str]) -> bool:
+def _concerns(law: Law, table: str, op: str, columns: tuple[str, ...]) -> bool:
     return (
         law.table == table
         and op in law.events
-        and (op != "update" or not law.columns or bool(columns & set(law.columns)))
+        and (op != "update" or not law.columns or not set(law.columns).isdisjoint(columns))
     )
 
 

@@ -12,6 +12,7 @@ from worlddb.schema.model import Schema
 from worlddb.tools.arguments import Reader, Refused
 from worlddb.tools.engine import Outcome, transact
 from worlddb.tools.model import Error, Param, Reply, Statement, Tool, Words
+from worlddb.tools.refused import Terms
 from worlddb.world.host import Host
 from worlddb.world.sandbox import Rows
 
@@ -74,7 +75,7 @@ class SqlRunner:
     def __init__(self, tool: Tool, schema: Schema) -> None:
         self._reader = Reader(tool.params)
         self._write = not tool.read_only
-        self._schema = schema
+        self._terms = Terms(schema)
 
     def run(self, host: Host, arguments: Any, now: str) -> Outcome:
         """One call; see `worlddb.tools.engine.Runner.run`."""
@@ -92,7 +93,7 @@ class SqlRunner:
                 host.settle()
             return Outcome(_data(found), None)
 
-        return transact(host, body, self._schema, quiet=True) if self._write else body()
+        return transact(host, body, self._terms, quiet=True) if self._write else body()
 
 
 def _data(found: Rows) -> dict[str, Any]:

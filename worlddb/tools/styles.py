@@ -312,7 +312,7 @@ def returns_schema(reply: Reply) -> JsonSchema:
     """The JSON Schema of a tool's answer."""
     if reply.shape in ("row", "value"):
         row = _row(reply)
-        return _object({reply.envelope: row}) if reply.envelope else row
+        return _object({reply.envelope: {**row, "description": "The result."}}) if reply.envelope else row
     found = _compact(reply) if reply.compact else {reply.items: {"type": "array", "items": _row(reply)}}
     if reply.shape == "page":
         found |= {reply.names.get(k, k): v for k, v in _beside(reply).items()}
@@ -341,7 +341,8 @@ def _row(reply: Reply) -> JsonSchema:
 def _compact(reply: Reply) -> dict[str, JsonSchema]:
     count = len(reply.fields)
     row = {
-        "type": "array", "prefixItems": [{**f.schema, "title": f.name} for f in reply.fields], "minItems": count, "maxItems": count,
+        "type": "array", "prefixItems": [{**f.schema, "title": f.name} for f in reply.fields],
+        "minItems": count, "maxItems": count,
     }  # fmt: skip
     columns = {"type": "array", "items": {"type": "string"}, "const": [f.name for f in reply.fields]}
     return {

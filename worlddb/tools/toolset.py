@@ -14,7 +14,9 @@ from worlddb.schema.model import Schema
 from worlddb.tools import forms
 from worlddb.tools.engine import Outcome, Runner
 from worlddb.tools.model import JsonSchema, Tool
+from worlddb.tools.refused import Terms
 from worlddb.tools.styles import Style
+from worlddb.tools.words import Vocabulary
 
 if TYPE_CHECKING:
     from worlddb.tools.session import Session
@@ -88,13 +90,27 @@ class Toolset:
         """The tools as JSON, programs included."""
         return msgspec.json.encode(self.tools, order="deterministic")
 
+    @cached_property
+    def terms(self) -> Terms:
+        """What the API calls the columns: as its answers do, else its parameters."""
+        asked: dict[tuple[str, str], str] = {}
+        shown: dict[tuple[str, str], str] = {}
+        for tool in self.tools:
+            for param in (*tool.params, *(f for p in tool.params for f in p.fields)):
+                if param.column and param.role in ("value", "key"):
+                    asked.setdefault((param.table, param.column), param.name)
+            fields = (f for f in tool.reply.fields if f.column == f.key and f.table == tool.table)
+            shown |= {(f.table, f.column): f.name for f in fields}
+        words = Vocabulary(self.schema)
+        return Terms(self.schema, asked | shown, {t.key: words.label(t.key) for t in self.schema.tables})
+
     def runner(self, name: Any) -> Runs | None:
         """What carries out calls of the tool of that public name; None where there is none."""
         runner = self._runners.get(name) if isinstance(name, str) else None
         if runner is None and isinstance(name, str) and name in self._by_name:
             tool = self._by_name[name]
             make = self._special.get(tool.key)
-            runner = self._runners[name] = make(tool) if make else Runner(tool, self.schema)
+            runner = self._runners[name] = make(tool) if make else Runner(tool, self.terms)
         return runner
 
     # --- as frameworks want them

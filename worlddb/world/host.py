@@ -58,23 +58,25 @@ class Broken(Exception):
 class Log:
     """The state of an episode: its row changes in the order of happening, and what they are in sum."""
 
-    __slots__ = ("diff", "ids", "inserted", "marks", "redo")
+    __slots__ = ("diff", "ids", "inserted", "marks", "redo", "tied")
 
     def __init__(self, ids: int = 0) -> None:
         self.ids = ids
         """Added to every running number of the world, so that the episode's new rows get other keys."""
-        self.redo: list[tuple[str, tuple[Any, ...]]] = []
-        """One statement for every row changed, with its values."""
+        self.redo: list[Event | tuple[str, tuple[Any, ...]]] = []
+        """The row changes; each becomes the statement that makes it again, with its values, when that is first needed."""
         self.marks: list[tuple[int, int]] = []
         """After each call that wrote: the length of `redo`, and how many rows had been inserted."""
         self.inserted = 0
         self.diff = Diff()
+        self.tied = False
+        """True once a call changed several rows: they may refer to one another, in no order."""
 
     def copy(self) -> Log:
         """An independent copy."""
         twin = Log(self.ids)
         twin.redo, twin.marks = self.redo.copy(), self.marks.copy()
-        twin.inserted, twin.diff = self.inserted, self.diff.copy()
+        twin.inserted, twin.diff, twin.tied = self.inserted, self.diff.copy(), self.tied
         return twin
 
 
@@ -86,20 +88,28 @@ class _Watch:
         places = {c.key: i for i, c in enumerate(table.columns)}
         self.table = key
         self.key = tuple(places[k] for k in table.primary_key)
-        names = [quote(c.name) for c in table.columns]
-        at_key = " AND ".join(f"{names[i]} = ?" for i in self.key)
-        self.redo = {
-            "insert": f"INSERT INTO {quote(table.name)} VALUES ({', '.join('?' * len(names))})",
-            "update": f"UPDATE {quote(table.name)} SET {', '.join(f'{n} = ?' for n in names)} WHERE {at_key}",
-            "delete": f"DELETE FROM {quote(table.name)} WHERE {at_key}",
-        }
+        self._names = [quote(c.name) for c in table.columns]
+        self._home = quote(table.name)
+        self._at_key = " AND ".join(f"{self._names[i]} = ?" for i in self.key)
+        self._insert = f"INSERT INTO {self._home} VALUES ({', '.join('?' * len(self._names))})"
+        self._updates: dict[tuple[int, ...], str] = {}
         self.derive = {op: _placed(some, places, derive=True) for op, some in found.items()}
         self.check = {op: _placed(some, places, derive=False) for op, some in found.items()}
 
     def again(self, event: Event) -> tuple[str, tuple[Any, ...]]:
         """The statement that makes a row change again."""
-        old, new = event.old or (), event.new or ()
-        return self.redo[event.op], (*new, *(() if event.op == "insert" else (old[i] for i in self.key)))
+        old, new = event.old, event.new
+        if old is None:
+            return self._insert, new or ()
+        key = tuple(old[i] for i in self.key)
+        if new is None:
+            return f"DELETE FROM {self._home} WHERE {self._at_key}", key
+        changed = tuple(i for i, (a, b) in enumerate(zip(old, new, strict=True)) if a != b)
+        sql = self._updates.get(changed)
+        if sql is None:
+            sets = ", ".join(f"{self._names[i]} = ?" for i in changed or self.key)
+            sql = self._updates[changed] = f"UPDATE {self._home} SET {sets} WHERE {self._at_key}"
+        return sql, (*(new[i] for i in changed or self.key), *key)
 
 
 Placed: TypeAlias = tuple[Law, tuple[int, ...], tuple[tuple[bool, int], ...]]
@@ -174,10 +184,13 @@ class Host:
         if log.ids and self._numbers:
             execute("UPDATE sqlite_sequence SET seq = seq + ?", (log.ids,))
         self._recording = record
-        if log.redo:
-            execute("PRAGMA defer_foreign_keys = ON")  # rows that one statement changed may refer to each other
-            for sql, values in log.redo:
-                execute(sql, values)
+        if log.tied:
+            execute("PRAGMA defer_foreign_keys = ON")
+        for at, change in enumerate(log.redo):
+            if isinstance(change, Event):
+                change = log.redo[at] = self._watch[change.table].again(change)
+            execute(*change)
+        if log.tied:
             execute("PRAGMA defer_foreign_keys = OFF")
         self._recording = True
 
@@ -235,7 +248,8 @@ class Host:
         self._cursor.execute("RELEASE call")
         if self._events or not quiet:
             log.inserted += self._inserted
-            log.redo += [self._watch[e.table].again(e) for e in self._events]
+            log.redo += self._events
+            log.tied = log.tied or len(self._events) > 1
             log.marks.append((len(log.redo), log.inserted))
         self._position = len(log.redo)
         return self._fold(log)
@@ -250,6 +264,10 @@ class Host:
             assert log is not None
             self._replay(log)
         self._events.clear()
+
+    def mark(self) -> int:
+        """How many row changes the call has made so far."""
+        return len(self._events)
 
     def mint(self, table: str, column: str) -> Any:
         """A value of a column that the server numbers, for the next new row; it depends on the episode's history alone."""
@@ -277,18 +295,20 @@ class Host:
         events = self._events
         if not any(e.op == "insert" for e in events) or not any(e.op == "delete" for e in events):
             return events
-        found: list[Event] = []
+        found: list[Event | None] = []
         gone: dict[tuple[str, Key], int] = {}
         for event in events:
             key = (event.table, tuple((event.new or event.old or ())[i] for i in self._watch[event.table].key))
             if event.op == "insert" and key in gone:
-                old = found[gone.pop(key)].old
-                found.append(Event(event.table, "update", old, event.new))
+                at = gone.pop(key)
+                deleted, found[at] = found[at], None
+                assert deleted is not None
+                found.append(Event(event.table, "update", deleted.old, event.new))
                 continue
             if event.op == "delete":
                 gone[key] = len(found)
             found.append(event)
-        return found
+        return [e for e in found if e is not None]
 
     def _laws(self, events: Sequence[Event], *, derive: bool) -> list[tuple[Law, tuple[Any, ...]]]:
         """The laws that watch these events, each with its bound values, once."""
@@ -305,21 +325,34 @@ class Host:
 
     def _fold(self, log: Log) -> tuple[Change, ...]:
         """Add the recorded events to the episode's net changes; the net changes of these events alone."""
+        if len(self._events) == 1:  # the usual call needs no sum
+            event = self._events.pop()
+            key = self._follow(event, log.diff)
+            if key is not None:
+                whole = Change(self._watch[event.table].table, key, event.old, event.new)
+                return (whole,) if event.old != event.new else ()
+            own = Diff()
+            self._follow(event, own)
+            return own.changes
         own = Diff()
-        for name, _, old, new in self._events:
-            watch = self._watch[name]
-            before = None if old is None else tuple(old[i] for i in watch.key)
-            after = None if new is None else tuple(new[i] for i in watch.key)
-            for diff in (own, log.diff):
-                if before == after:
-                    diff.add(watch.table, before or (), old, new)
-                    continue
-                if before is not None:
-                    diff.add(watch.table, before, old, None)
-                if after is not None:
-                    diff.add(watch.table, after, None, new)
+        for event in self._events:
+            self._follow(event, own)
+            self._follow(event, log.diff)
         self._events.clear()
         return own.changes
+
+    def _follow(self, event: Event, diff: Diff) -> Key | None:
+        """Add one event to a diff.  Gives the row's key; None where the event gave it another one."""
+        watch, old, new = self._watch[event.table], event.old, event.new
+        before = None if old is None else tuple(old[i] for i in watch.key)
+        after = None if new is None else tuple(new[i] for i in watch.key)
+        if before is None or after is None or before == after:
+            key = before if after is None else after
+            diff.add(watch.table, key or (), old, new)
+            return key
+        diff.add(watch.table, before, old, None)
+        diff.add(watch.table, after, None, new)
+        return None
 
 
 def _limits(rows: int) -> Limits:

@@ -53,16 +53,16 @@ def serve_http(
     """
     if not is_loopback(host) and not token:
         raise BadRequest(f"{host} can be reached from elsewhere; give a --token, or set WORLDDB_TOKEN")
-    if world:
-        episodes.world(world)  # a damaged one is told now
+    first = world or next(iter(episodes.store.ids()))
+    episodes.world(first)  # what is wrong with it, or with the toolset asked for, is told now
     app = http_app(episodes, world, token=token, admin_token=admin_token, loopback=is_loopback(host))
     with _listen(host, port) as listener:
         at = f"[{host}]" if ":" in host else host
         url = f"http://{at}:{listener.getsockname()[1]}"
-        path = "/episodes" if world else "/worlds/{world}/episodes"
-        first = "/episodes/1/mcp" if world else f"/worlds/{next(iter(episodes.store.ids()))}/episodes/1/mcp"
+        path, here = ("", "") if world else ("/worlds/{world}", f"/worlds/{first}")
         say(
-            f'serving {url}{path}/{{episode}}/mcp (Ctrl-C ends it); in Python: async with mcp.Client("{url}{first}") as c: …'
+            f"serving {url}{path}/episodes/{{episode}}/mcp (Ctrl-C ends it); in Python: "
+            f'async with mcp.Client("{url}{here}/episodes/1/mcp") as client: await client.list_tools()'
         )
         config = uvicorn.Config(app, log_level="warning", access_log=False, ws="none", timeout_graceful_shutdown=_GRACE)
         uvicorn.Server(config).run(sockets=[listener])

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from worlddb.tools.kinds import read, write
+from worlddb.tools.kinds import aggregate, bulk, link, permits, predicate, read, remove, transition, values, write
 from worlddb.tools.model import Tool
 from worlddb.tools.site import Site
 
-ROOMS: tuple[Callable[[Site], Iterator[Tool]], ...] = (read.propose, write.propose)
+ROOMS: tuple[Callable[[Site], Iterator[Tool]], ...] = (
+    read.propose, aggregate.propose, predicate.propose, permits.propose, write.propose, remove.propose, transition.propose,
+    link.propose, bulk.propose, values.propose,
+)  # fmt: skip
 
 
 def propose(site: Site) -> list[Tool]:

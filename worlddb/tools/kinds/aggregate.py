@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from worlddb.schema.model import Column, ForeignKey, Table
 from worlddb.semantics.types import is_a, semantic_type
-from worlddb.tools.kinds.filters import choice_param, clauses, filters, key_rows, limit_param, named
+from worlddb.tools.kinds.filters import Filter, choice_param, filtered, filters, key_rows, limit_param, named
 from worlddb.tools.kinds.views import Places, figure, is_category, main_moment, measures, secret, single_references
 from worlddb.tools.model import Field, JsonSchema, Param, Reply, Statement, Tool, Words
 from worlddb.tools.site import Site, or_null
@@ -45,45 +45,50 @@ def propose(site: Site) -> Iterator[Tool]:
         yield from summary(site, table)
 
 
+def _tool(
+    site: Site, table: Table, what: str, words: Words, text: str, *, sql: str, fields: tuple[Field, ...], found: list[Filter],
+    own: tuple[Param, ...] = (), choices: dict[str, dict[str, str]] | None = None, shape: str = "rows", keys: Places = (),
+    covers: tuple[str, Statement] | None = None,
+) -> Tool:  # fmt: skip
+    """An aggregate; it stands for the rows of its table that meet its filters, where `covers` does not say otherwise."""
+    return Tool(
+        key=f"{table.key}.{what}", kind="aggregate", table=table.key, words=words, description=text, params=named(own, found),
+        reply=Reply(
+            query=filtered(sql, found, choices), shape=shape, fields=fields, keys=keys,
+            covers=covers or (table.key, key_rows(site, table, found)),
+        ),
+    )  # fmt: skip
+
+
 # --- of a whole table
 
 
 def count(site: Site, table: Table) -> Tool:
     """How many rows meet some filters."""
-    found, labels = filters(site, table), site.words.labels(table.key)
-    return Tool(
-        key=f"{table.key}.count", kind="aggregate", table=table.key, words=Words(verb="count", many=True),
-        description=f"Count {labels}, optionally only those that meet all filters given.", params=named((), found),
-        reply=Reply(
-            query=Statement(sql=f"SELECT count(*) FROM {site.sql(table)} AS t WHERE 1{{clauses}}", clauses=clauses(found)),
-            shape="value", fields=(figure("count", f"How many {labels} there are."),),
-            covers=(table.key, key_rows(site, table, found)),
-        ),
+    labels = site.words.labels(table.key)
+    return _tool(
+        site, table, "count", Words(verb="count", many=True),
+        f"Count {labels}, optionally only those that meet all filters given.", found=filters(site, table), shape="value",
+        sql=f"SELECT count(*) FROM {site.sql(table)} AS t WHERE 1{{clauses}}",
+        fields=(figure("count", f"How many {labels} there are."),),
     )  # fmt: skip
 
 
 def measure(site: Site, table: Table) -> Iterator[Tool]:
     """Sum, average, least or greatest value of a column."""
-    columns = _measures(site, table)
+    columns, labels = _measures(site, table), site.words.labels(table.key)
     if not columns:
         return
-    found, labels = filters(site, table, 6), site.words.labels(table.key)
-    fields = (
-        figure("value", "The result; null where there is nothing to take it of.", "number", null=True),
-        figure("count", f"How many {labels} have a value."),
-    )
-    yield Tool(
-        key=f"{table.key}.measure", kind="aggregate", table=table.key, words=Words(verb="summarize", many=True),
-        description=f"Compute the sum, average, minimum or maximum of one figure over {labels}, optionally filtered. "
-                    "Money is in minor units; averages have two digits.",
-        params=named((_measure_param(columns), _operation_param()), found),
-        reply=Reply(
-            query=Statement(
-                sql="SELECT {operation}, count(v) FROM "
-                    f"(SELECT {{measure}} AS v FROM {site.sql(table)} AS t WHERE 1{{clauses}})",
-                clauses=clauses(found), choices={"measure": columns, "operation": OPERATIONS},
-            ),
-            shape="value", fields=fields, covers=(table.key, key_rows(site, table, found)),
+    yield _tool(
+        site, table, "measure", Words(verb="summarize", many=True),
+        f"Compute the sum, average, minimum or maximum of one figure over {labels}, optionally filtered. Money is in minor "
+        "units; averages have two digits.",
+        own=(_measure_param(columns), _operation_param()), found=filters(site, table, 6), shape="value",
+        sql=f"SELECT {{operation}}, count(v) FROM (SELECT {{measure}} AS v FROM {site.sql(table)} AS t WHERE 1{{clauses}})",
+        choices={"measure": columns, "operation": OPERATIONS},
+        fields=(
+            figure("value", "The result; null where there is nothing to take it of.", "number", null=True),
+            figure("count", f"How many {labels} have a value."),
         ),
     )  # fmt: skip
 
@@ -93,8 +98,8 @@ def _measures(site: Site, table: Table) -> dict[str, str]:
     return {site.field_name(table, c.key): site.col(table, c.key) for c in measures(site, table)}
 
 
-def _measure_param(columns: dict[str, str], extra: tuple[str, ...] = ()) -> Param:
-    return choice_param("measure", [*extra, *columns], "The figure.")
+def _measure_param(columns: dict[str, str]) -> Param:
+    return choice_param("measure", columns, "The figure.")
 
 
 def _operation_param() -> Param:
@@ -105,30 +110,21 @@ def count_different(site: Site, table: Table) -> Iterator[Tool]:
     """How many different values a column has."""
     columns = {
         site.field_name(table, c.key): site.col(table, c.key)
-        for c in table.columns if c.key not in table.primary_key or len(table.primary_key) > 1
-        if not secret(c) and not is_a(c.type, "document")
+        for c in table.columns if (c.key,) != table.primary_key and not secret(c) and not is_a(c.type, "document")
     }  # fmt: skip
-    if not columns:
-        return
-    found, labels = filters(site, table, 5), site.words.labels(table.key)
-    by = choice_param("by", columns, "The property whose values are counted.")
-    fields = (
-        figure("distinct", "How many different values there are; empty ones do not count."), figure("count", f"How many {labels}."),
-    )  # fmt: skip
-    yield Tool(
-        key=f"{table.key}.count_different", kind="aggregate", table=table.key,
-        words=Words(verb="count", template="count_distinct_{noun}_values"),
-        description=f"Count how many different values one property of {labels} has, optionally only among those that meet all "
-                    "filters given.",
-        params=named((by,), found),
-        reply=Reply(
-            query=Statement(
-                sql=f"SELECT count(DISTINCT {{by}}), count(*) FROM {site.sql(table)} AS t WHERE 1{{clauses}}",
-                clauses=clauses(found), choices={"by": columns},
+    labels = site.words.labels(table.key)
+    if columns:
+        yield _tool(
+            site, table, "count_different", Words(verb="count", template="count_distinct_{noun}_values"),
+            f"Count how many different values one property of {labels} has, optionally only among those that meet all filters.",
+            own=(choice_param("by", columns, "The property whose values are counted."),), found=filters(site, table, 5),
+            sql=f"SELECT count(DISTINCT {{by}}), count(*) FROM {site.sql(table)} AS t WHERE 1{{clauses}}", shape="value",
+            choices={"by": columns},
+            fields=(
+                figure("distinct", "How many different values there are; empty ones do not count."),
+                figure("count", f"How many {labels} were looked at."),
             ),
-            shape="value", fields=fields, covers=(table.key, key_rows(site, table, found)),
-        ),
-    )  # fmt: skip
+        )  # fmt: skip
 
 
 # --- in groups
@@ -200,54 +196,42 @@ def _group_fields(ways: Groups) -> tuple[Field, ...]:
 
 def count_groups(site: Site, table: Table) -> Iterator[Tool]:
     """How many rows there are of each group."""
-    ways = groups(site, table)
+    ways, labels = groups(site, table), site.words.labels(table.key)
     if not ways.options:
         return
-    found, labels = filters(site, table, 5), site.words.labels(table.key)
     sql, keys = _grouped(site, table, ways, ["count(*)"])
-    yield Tool(
-        key=f"{table.key}.count_groups", kind="aggregate", table=table.key,
-        words=Words(verb="count", many=True, tail="by_group"),
-        description=f"Group {labels} by one property and count each group, the largest first; optionally filtered.",
-        params=named((choice_param("group_by", ways.options, "The property that a group shares."), limit_param(50, 200)), found),
-        reply=Reply(
-            query=Statement(sql=sql.replace("{measure}", ""), clauses=clauses(found), choices={"group_by": ways.options}),
-            shape="rows", fields=(*_group_fields(ways), figure("count", f"How many {labels} are in the group.")), keys=keys,
-            covers=(table.key, key_rows(site, table, found)),
-        ),
+    yield _tool(
+        site, table, "count_groups", Words(verb="count", many=True, tail="by_group"),
+        f"Group {labels} by one property and count each group, the largest first; optionally filtered.",
+        own=(_group_param(ways), limit_param(50, 200)), found=filters(site, table, 5), sql=sql.replace("{measure}", ""),
+        choices={"group_by": ways.options}, keys=keys,
+        fields=(*_group_fields(ways), figure("count", f"How many {labels} are in the group.")),
     )  # fmt: skip
 
 
 def measure_groups(site: Site, table: Table) -> Iterator[Tool]:
     """Sum, average, least or greatest value of a column in each group."""
-    ways, columns = groups(site, table), _measures(site, table)
+    ways, columns, labels = groups(site, table), _measures(site, table), site.words.labels(table.key)
     if not ways.options or not columns:
         return
-    found, labels = filters(site, table, 4), site.words.labels(table.key)
     sql, keys = _grouped(site, table, ways, ["{operation}", "count(*)"])
-    fields = (
-        *_group_fields(ways),
-        figure("value", "The result for the group; null where there is nothing to take it of.", "number", null=True),
-        figure("count", f"How many {labels} are in the group."),
-    )  # fmt: skip
-    own = (
-        choice_param("group_by", ways.options, "The property that a group shares."), _measure_param(columns), _operation_param(),
-        limit_param(50, 200),
-    )  # fmt: skip
-    yield Tool(
-        key=f"{table.key}.measure_groups", kind="aggregate", table=table.key,
-        words=Words(verb="summarize", many=True, tail="by_group"),
-        description=f"Group {labels} by one property and compute the sum, average, minimum or maximum of one figure in each "
-                    "group, the greatest first; optionally filtered. Money is in minor units.",
-        params=named(own, found),
-        reply=Reply(
-            query=Statement(
-                sql=sql.replace("{measure}", "{measure} AS v, "), clauses=clauses(found),
-                choices={"group_by": ways.options, "measure": columns, "operation": OPERATIONS},
-            ),
-            shape="rows", fields=fields, keys=keys, covers=(table.key, key_rows(site, table, found)),
+    yield _tool(
+        site, table, "measure_groups", Words(verb="summarize", many=True, tail="by_group"),
+        f"Group {labels} by one property and compute the sum, average, minimum or maximum of one figure in each group, the "
+        "greatest first; optionally filtered. Money is in minor units.",
+        own=(_group_param(ways), _measure_param(columns), _operation_param(), limit_param(50, 200)),
+        found=filters(site, table, 4), sql=sql.replace("{measure}", "{measure} AS v, "), keys=keys,
+        choices={"group_by": ways.options, "measure": columns, "operation": OPERATIONS},
+        fields=(
+            *_group_fields(ways),
+            figure("value", "The result for the group; null where there is nothing to take it of.", "number", null=True),
+            figure("count", f"How many {labels} are in the group."),
         ),
     )  # fmt: skip
+
+
+def _group_param(ways: Groups) -> Param:
+    return choice_param("group_by", ways.options, "The property that a group shares.")
 
 
 def over_time(site: Site, table: Table) -> Iterator[Tool]:
@@ -258,31 +242,28 @@ def over_time(site: Site, table: Table) -> Iterator[Tool]:
     when, what = site.col(table, moment.key), site.words.column_label(table.key, moment.key)
     found, labels = filters(site, table, 6), site.words.labels(table.key)
     sums = [c for c in measures(site, table) if "sum" in semantic_type(c.type).ops]
-    columns = {"count": "1"} | {site.field_name(table, c.key): site.col(table, c.key) for c in sums}
+    # the prefix keeps a figure that is called 'count' apart
+    columns = {"count": "1"} | {f"total_{site.field_name(table, c.key)}": site.col(table, c.key) for c in sums}
     periods = {p: f"substr({when}, 1, {n})" for p, n in PERIODS.items()}
-    total = choice_param(
-        "measure", columns, f"What is added up: count for the number of {labels}, or a figure.", "count"
-    )
-    sql = (
-        f"SELECT period, value, n FROM (SELECT period, {OPERATIONS['sum']} AS value, count(*) AS n "
-        f"FROM (SELECT {{measure}} AS v, {{period}} AS period FROM {site.sql(table)} AS t WHERE {when} IS NOT NULL{{clauses}}) GROUP BY period "
-        "ORDER BY period DESC LIMIT :limit) ORDER BY period"
-    )
     text: JsonSchema = {"type": "string", "description": "The day, month or year, such as 2024-03."}
-    fields = (
-        Field(key="period", name="period", schema=text), figure("value", "The total of the period.", "number"),
-        figure("count", f"How many {labels} fall into the period."),
-    )  # fmt: skip
-    yield Tool(
-        key=f"{table.key}.over_time", kind="aggregate", table=table.key,
-        words=Words(verb="summarize", many=True, tail="over_time"),
-        description=f"Count {labels}, or add up one of their figures, per day, month or year of the {what}: the latest periods, "
-                    "in order of time; periods without any are left out.",
-        params=named((choice_param("period", periods, "The length of a period.", "month"), total, limit_param(24, 400)), found),
-        reply=Reply(
-            query=Statement(sql=sql, clauses=clauses(found), choices={"measure": columns, "period": periods}),
-            shape="rows", fields=fields, covers=(table.key, key_rows(site, table, found, f"{when} IS NOT NULL")),
+    yield _tool(
+        site, table, "over_time", Words(verb="summarize", many=True, tail="over_time"),
+        f"Count {labels}, or add up one of their figures, per day, month or year of the {what}: the latest periods, in order of "
+        "time; periods without any are left out.",
+        own=(
+            choice_param("period", periods, "The length of a period.", "month"),
+            choice_param("measure", columns, f"What is added up: the number of {labels}, or a figure.", "count"),
+            limit_param(24, 400),
         ),
+        sql=f"SELECT period, value, n FROM (SELECT period, {OPERATIONS['sum']} AS value, count(*) AS n "
+            f"FROM (SELECT {{measure}} AS v, {{period}} AS period FROM {site.sql(table)} AS t "
+            f"WHERE {when} IS NOT NULL{{clauses}}) GROUP BY period ORDER BY period DESC LIMIT :limit) ORDER BY period",
+        found=found, choices={"measure": columns, "period": periods},
+        fields=(
+            Field(key="period", name="period", schema=text), figure("value", "The total of the period.", "number"),
+            figure("count", f"How many {labels} fall into the period."),
+        ),
+        covers=(table.key, key_rows(site, table, found, f"{when} IS NOT NULL")),
     )  # fmt: skip
 
 
@@ -323,16 +304,13 @@ def _ranking(site: Site, table: Table, child: Table, reference: ForeignKey) -> T
         *site.fields(table, shown), figure("value", f"The total by which the {labels} are ranked.", "number"),
         figure("count", f"How many {of} were counted."),
     )  # fmt: skip
-    return Tool(
-        key=f"{table.key}.rank_by_{child.key}", kind="aggregate", table=table.key,
-        words=Words(verb="rank", many=True, tail=f"by_{site.words.nouns(child.key)}"),
-        description=f"Rank {labels} by the number of their {of}{', or by the total of a figure of these' if sums else ''}, "
-                    f"the greatest first; filters choose which {of} count. Those without any are left out.",
-        params=named((choice_param("by", options, "What decides.", "count"), limit_param(10, 100)), found),
-        reply=Reply(
-            query=Statement(sql=sql, clauses=clauses(found), choices={"by": options}), shape="rows", fields=fields,
-            keys=((table.key, (0,)),), covers=(child.key, key_rows(site, child, found, f"{here} IS NOT NULL")),
-        ),
+    return _tool(
+        site, table, f"rank_by_{child.key}", Words(verb="rank", many=True, tail=f"by_{site.words.nouns(child.key)}"),
+        f"Rank {labels} by the number of their {of}{', or by the total of a figure of these' if sums else ''}, the greatest "
+        f"first; filters choose which {of} count. Those without any are left out.",
+        own=(choice_param("by", options, "What decides.", "count"), limit_param(10, 100)), found=found, sql=sql,
+        choices={"by": options}, fields=fields, keys=((table.key, (0,)),),
+        covers=(child.key, key_rows(site, child, found, f"{here} IS NOT NULL")),
     )  # fmt: skip
 
 
@@ -355,8 +333,8 @@ def summary(site: Site, table: Table) -> Iterator[Tool]:
         description=f"Summarize what belongs to one {label}: how many there are, their totals and the latest one, for {kinds}.",
         params=site.key_params(table),
         reply=Reply(
-            query=Statement(sql=sql), shape="value", fields=tuple(fields), missing=site.missing(table), keys=((table.key, (0,)),),
-            covers=(first.key, key_rows(site, first, (), covered)),
+            query=Statement(sql=sql), shape="value", fields=tuple(fields), missing=site.missing(table),
+            keys=((table.key, (0,)),), covers=(first.key, key_rows(site, first, (), covered)),
         ),
     )  # fmt: skip
 
@@ -365,9 +343,8 @@ def _of_child(site: Site, child: Table, reference: ForeignKey, several: bool) ->
     """Count, total of the first figure and latest moment of the children of one reference."""
     here, of = reference.columns[0], site.words.labels(child.key)
     role = f"_as_{site.words.field(child.key, here)}" if several else ""
-    rows = f"FROM {site.sql(child)} AS c WHERE {site.col(child, here, 'c')} = {{own}}"
-    parent = site.schema[reference.table]
-    rows = rows.format(own=site.col(parent, parent.primary_key[0]))
+    own = site.col(site.schema[reference.table], reference.ref[0])
+    rows = f"FROM {site.sql(child)} AS c WHERE {site.col(child, here, 'c')} = {own}"
     yield f"(SELECT count(*) {rows})", figure(f"{site.words.nouns(child.key)}_count{role}", f"How many {of} there are.")
     total = next((c for c in measures(site, child) if "sum" in semantic_type(c.type).ops), None)
     if total:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -16,8 +16,6 @@ from worlddb.tools.site import PAGE_LIMIT, PAGE_MOST, Site
 MOST_FILTERS = 8
 MOST_SORTS = 6
 """Columns by which one list can be sorted."""
-
-Clauses: TypeAlias = dict[str, str]
 
 
 class Filter(NamedTuple):
@@ -49,9 +47,10 @@ def filters(site: Site, table: Table, most: int = MOST_FILTERS, skip: Iterable[s
     return found
 
 
-def clauses(found: Iterable[Filter]) -> Clauses:
-    """The clauses of some filters, for a Statement."""
-    return {f.param.key: f.clause for f in found}
+def filtered(sql: str, found: Iterable[Filter], choices: dict[str, dict[str, str]] | None = None) -> Statement:
+    """A statement whose hole `{clauses}` takes the conditions of some filters."""
+    added = {f.param.key: f.clause for f in found}
+    return Statement(sql=sql if added else sql.replace("{clauses}", ""), clauses=added, choices=choices or {})
 
 
 def named(own: Iterable[Param], found: Iterable[Filter]) -> tuple[Param, ...]:
@@ -236,9 +235,7 @@ def key_rows(site: Site, table: Table, found: Iterable[Filter], condition: str =
     """The primary keys of the rows that meet a condition and some filters, in their order."""
     keys = site.cols(table, table.primary_key)
     start = source or f"{site.sql(table)} AS t"
-    return Statement(
-        sql=f"SELECT {keys} FROM {start} WHERE {condition}{{clauses}} ORDER BY {keys}", clauses=clauses(found)
-    )
+    return filtered(f"SELECT {keys} FROM {start} WHERE {condition}{{clauses}} ORDER BY {keys}", found)
 
 
 def choice_param(key: str, options: Iterable[str], text: str, default: str = "") -> Param:

@@ -8,16 +8,10 @@ from msgspec.structs import replace
 
 from worlddb.schema.model import ForeignKey, Table
 from worlddb.schema.rules import quote
-from worlddb.tools.kinds.rows import (
-    change_of,
-    done_reply,
-    finish,
-    insertion,
-    reference_guards,
-    sides,
-    touch,
-)  # fmt: skip
-from worlddb.tools.kinds.write import in_use_guards
+from worlddb.tools.kinds.fresh import insertion
+from worlddb.tools.kinds.parents import reference_guards
+from worlddb.tools.kinds.remove import in_use_guards
+from worlddb.tools.kinds.rows import change_of, done_reply, finish, sides, touch
 from worlddb.tools.model import Fault, Field, Find, Guard, Param, Reply, Statement, Tool, Words, Write
 from worlddb.tools.site import Site
 from worlddb.tools.words import article, plural
@@ -57,10 +51,13 @@ def link(site: Site, table: Table, pair: tuple[ForeignKey, ForeignKey]) -> Tool:
     left, right = _nouns(site, table, pair)
     one, other = (f"{{{f.columns[0]}}}" for f in pair)
     fault = Fault(
-        code="CONFLICT", message=f"The {_label(right)} {other} and the {_label(left)} {one} are linked already.", rule=f"linked:{table.key}",
+        code="CONFLICT", message=f"The {_label(right)} {other} and the {_label(left)} {one} are linked already.",
+        rule=f"linked:{table.key}",
         parameter=pair[1].columns[0], cure=f"Nothing needs to be done, or choose another {_label(right)}.",
     )  # fmt: skip
-    there = Guard(query=Statement(sql=f"SELECT 1 AS so FROM {site.sql(table)} WHERE {_tied(site, table, pair)}"), fault=fault)
+    there = Guard(
+        query=Statement(sql=f"SELECT 1 AS so FROM {site.sql(table)} WHERE {_tied(site, table, pair)}"), fault=fault
+    )
     tool = Tool(
         key=f"{table.key}.link", kind="link", table=table.key, words=Words(verb="link", noun=right, tail=f"to_{left}"),
         description=f"Link {article(_label(right))} to {article(_label(left))}. Refused where they are linked already.",
@@ -82,7 +79,8 @@ def unlink(site: Site, table: Table, pair: tuple[ForeignKey, ForeignKey]) -> Too
     left, right = _nouns(site, table, pair)
     one, other = (f"{{{f.columns[0]}}}" for f in pair)
     missing = Fault(
-        code="NOT_FOUND", message=f"The {_label(right)} {other} is not linked to the {_label(left)} {one}.", parameter=pair[1].columns[0],
+        code="NOT_FOUND", message=f"The {_label(right)} {other} is not linked to the {_label(left)} {one}.",
+        parameter=pair[1].columns[0],
         cure=f"Look up which {_label(plural(right))} are linked to it.",
     )  # fmt: skip
     where, keyed = _tied(site, table, pair), table.key_style != "composite"
@@ -120,8 +118,13 @@ def _replace_all(site: Site, table: Table, left: ForeignKey, right: ForeignKey, 
     insert = made.steps[-1]
     assert isinstance(insert, Write)
     head, _, values = insert.statement.sql.partition(" VALUES (")
-    new = f"NOT EXISTS (SELECT 1 FROM {site.sql(table)} AS x WHERE {site.col(table, key, 'x')} = :{key} AND {site.col(table, right.columns[0], 'x')} = j.value)"
-    add = replace(insert, statement=Statement(sql=f"{head} SELECT {values[:-1]} FROM json_each(:ids) AS j WHERE {new} ORDER BY j.value"), into="added")
+    same = f"{site.col(table, key, 'x')} = :{key} AND {site.col(table, right.columns[0], 'x')} = j.value"
+    new = f"NOT EXISTS (SELECT 1 FROM {site.sql(table)} AS x WHERE {same})"
+    add = replace(
+        insert,
+        statement=Statement(sql=f"{head} SELECT {values[:-1]} FROM json_each(:ids) AS j WHERE {new} ORDER BY j.value"),
+        into="added",
+    )
     drop = Write(
         statement=Statement(
             sql=f"DELETE FROM {site.sql(table)} WHERE {site.col(table, key, '')} = :{key} "
@@ -129,14 +132,17 @@ def _replace_all(site: Site, table: Table, left: ForeignKey, right: ForeignKey, 
         ),
         table=table.key, op="delete",
     )  # fmt: skip
-    item = {k: v for k, v in site.value_schema(table, table[right.columns[0]], given=True).items() if k != "description"}
+    item = {
+        k: v for k, v in site.value_schema(table, table[right.columns[0]], given=True).items() if k != "description"
+    }
     labels = _label(plural(other))
     schema = {
         "type": "array", "items": item, "minItems": 0, "maxItems": SET_MOST, "uniqueItems": True,
         "description": f"IDs of all {labels} that it should have, 0 to {SET_MOST}; those that are not named are removed.",
     }  # fmt: skip
     ids = Param(
-        key="ids", name=f"{other}_ids", schema=schema, required=True, role="items", table=others.key, column=others.primary_key[0], convert="keys"
+        key="ids", name=f"{other}_ids", schema=schema, required=True, role="items", table=others.key,
+        column=others.primary_key[0], convert="keys",
     )  # fmt: skip
     owner = site.value_param(table, table[key], required=True, role="key")
     hidden = tuple(replace(p, hidden=True) for p in made.params)
@@ -173,12 +179,14 @@ def _set_reply(site: Site, table: Table, home: Table, left: ForeignKey, right: F
     fields = (
         replace(site.fields(table, (owner,))[0], key="owner"),
         Field(
-            key="ids", name="ids", schema={"type": "array", "items": item, "description": f"IDs of all {labels} that it has now."},
+            key="ids", name="ids",
+            schema={"type": "array", "items": item, "description": f"IDs of all {labels} that it has now."},
             convert="json",
         ),
     )  # fmt: skip
     sql = (
-        f"SELECT :{owner}, (SELECT json_group_array(v) FROM (SELECT {site.col(table, other, 'x')} AS v FROM {site.sql(table)} AS x "
+        f"SELECT :{owner}, (SELECT json_group_array(v) FROM "
+        f"(SELECT {site.col(table, other, 'x')} AS v FROM {site.sql(table)} AS x "
         f"WHERE {site.col(table, owner, 'x')} = :{owner} ORDER BY v))"
     )
     return Reply(query=Statement(sql=sql), shape="value", fields=fields)
@@ -198,7 +206,7 @@ def put(site: Site, table: Table, pair: tuple[ForeignKey, ForeignKey]) -> Iterat
     label = site.words.label(table.key)
     tool = Tool(
         key=f"{table.key}.put", kind="create", table=table.key, words=Words(verb="put"),
-        description=f"Set the {label} of this pair: it is created, or its required values are replaced where it is there already.",
+        description=f"Set the {label} of this pair: it is created, or its required values are replaced where it exists.",
         params=tuple(replace(p, hidden=not p.required) for p in asked.params), steps=asked.steps, reply=site.row_reply(table),
     )  # fmt: skip
     yield finish(site, tool, [asked.change, (table.key, "update", tuple(sets))])

@@ -220,6 +220,7 @@ def room_left(site: Site, rule: Limited) -> Iterator[Tool]:
         )
     condition = asked.rows(rule.where, equal)
     used = f"SELECT coalesce(sum({amount}), 0) FROM {scope.source} WHERE {condition}"
+    rows = f"SELECT {scope.keys()} FROM {scope.source} WHERE {condition} ORDER BY {scope.keys()}"
     left = "CASE WHEN most IS NOT NULL THEN max(most - used, 0) END"
     sql = f"SELECT coalesce(used + {more} <= most, 1), used, most, {left}, k FROM (SELECT ({used}) AS used, {bound[0]})"
     fields = (
@@ -232,12 +233,12 @@ def room_left(site: Site, rule: Limited) -> Iterator[Tool]:
     yield Tool(
         key=f"{table.key}.room_{bind('_'.join(rule.per))}{of}", kind="predicate", table=table.key,
         words=Words(verb="check", template=noun),
-        description=f"Check whether {'this much more' if rule.column else 'one more'} fits for the {asked.said()}, and how much is "
-                    f"left. {rule.say}",
+        description=f"Check whether {'this much more' if rule.column else 'one more'} fits for the {asked.said()}, and how much "
+                    f"is left. {rule.say}",
         params=params, steps=tuple(asked.guards),
         reply=Reply(
             query=Statement(sql=sql), shape="value", fields=fields, keys=((bound[1], (4,)),) if bound[1] else (),
-            covers=(table.key, Statement(sql=f"SELECT {scope.keys()} FROM {scope.source} WHERE {condition} ORDER BY {scope.keys()}")),
+            covers=(table.key, Statement(sql=rows)),
         ),
     )  # fmt: skip
 
@@ -265,15 +266,14 @@ def active(site: Site, rule: UniqueActive) -> Iterator[Tool]:
     equal = [asked.equal(path) for path in rule.per]
     scope, table = asked.scope, asked.scope.table
     names, named_as = scope.named_keys()
-    inner = (
-        f"SELECT {named_as} FROM {scope.source} WHERE {asked.rows(rule.where, equal)} ORDER BY {scope.keys()} LIMIT 1"
-    )
+    condition = asked.rows(rule.where, equal)
+    inner = f"SELECT {named_as} FROM {scope.source} WHERE {condition} ORDER BY {scope.keys()} LIMIT 1"
     label, what = site.words.label(table.key), asked.words()
     yield Tool(
         key=f"{table.key}.active_{bind('_'.join(rule.per))}", kind="predicate", table=table.key,
         words=Words(verb="check", template=f"check_{{noun}}_present_for_{what}"),
-        description=f"Check whether there is {article(label)} for this {what.replace('_', ' ')} that leaves no place for another, "
-                    f"and which one. {rule.say}",
+        description=f"Check whether there is {article(label)} for this {asked.said()} that leaves no place for another, and "
+                    f"which one. {rule.say}",
         params=tuple(asked.params.values()), steps=tuple(asked.guards),
         reply=Reply(
             query=Statement(sql=f"SELECT k0 IS NOT NULL, {names} FROM (SELECT 1) LEFT JOIN ({inner}) AS c"), shape="value",

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from worlddb.schema.model import Column, ForeignKey, Table
 from worlddb.schema.rules import literal
 from worlddb.semantics.types import is_a, semantic_type
-from worlddb.tools.kinds.filters import Filter, clauses, filters, named, page_params, sort_param
+from worlddb.tools.kinds.filters import Filter, filtered, filters, named, page_params, sort_param
 from worlddb.tools.kinds.views import bind, is_category, main_moment, secret, single_references, view
-from worlddb.tools.model import Fault, Param, Reply, Statement, Step, Tool, Words
+from worlddb.tools.model import Fault, Param, Reply, Step, Tool, Words
 from worlddb.tools.site import Site
 from worlddb.tools.words import article
 
@@ -77,7 +77,8 @@ def _with_children(site: Site, table: Table, child: Table, reference: ForeignKey
     latest = main_moment(child)
     order = f"{site.col(child, latest.key)} DESC, " if latest else ""
     keys = site.cols(child, child.primary_key)
-    mine = f"{site.col(child, here)} = :id"
+    own = table.primary_key[0] if "id" in table else "id"  # the row's own columns are bound there too
+    mine = f"{site.col(child, here)} = :{own}"
     inner = shown.reply(f"{mine} ORDER BY {order}{keys} LIMIT {MOST_NESTED}", "rows")
     taken = {f.name for f in one.reply.fields}
     name = nouns if nouns not in taken else f"{nouns}_list"
@@ -226,14 +227,13 @@ def listing(
     sorting = (sort,) if not order else ()
     rows = f"FROM {shown.source} WHERE {condition}{{clauses}}"
     sql = f"SELECT {shown.select} {rows} ORDER BY {order or '{sort}'} LIMIT :limit + 1 OFFSET :offset"
-    added = clauses(found)
     return Tool(
         key=key, kind=kind, table=table.key, words=words, description=text, steps=steps,
         params=named((*own, *sorting, *page_params()), found),
         reply=Reply(
-            query=Statement(sql=sql, clauses=added, choices={"sort": orders} if sorting else {}), shape="page",
+            query=filtered(sql, found, {"sort": orders} if sorting else None), shape="page",
             fields=shown.fields, keys=shown.keys, pages="offset",
-            total=Statement(sql=f"SELECT count(*) FROM {site.sql(table)} AS t WHERE {condition}{{clauses}}", clauses=added),
+            total=filtered(f"SELECT count(*) FROM {site.sql(table)} AS t WHERE {condition}{{clauses}}", found),
         ),
     )  # fmt: skip
 

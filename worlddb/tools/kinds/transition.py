@@ -14,18 +14,9 @@ from msgspec.structs import replace
 from worlddb.schema.model import Column, ForeignKey, Lifecycle, Table
 from worlddb.schema.rules import Immutable, literal, quote
 from worlddb.semantics.types import is_a, semantic_type
-from worlddb.tools.kinds.rows import (
-    change_of,
-    changing,
-    dead_ends,
-    final,
-    finish,
-    now_of,
-    reference_guards,
-    speaks_of,
-    touch,
-)  # fmt: skip
-from worlddb.tools.kinds.write import open_children, open_guard, plainly
+from worlddb.tools.kinds.parents import dead_ends, final, reference_guards
+from worlddb.tools.kinds.remove import open_children, open_guard, plainly
+from worlddb.tools.kinds.rows import change_of, changing, finish, now_of, speaks_of, touch
 from worlddb.tools.model import Fault, Guard, Param, Statement, Tool, Words, Write
 from worlddb.tools.site import Site
 from worlddb.tools.words import Verb, article, listing, state_word
@@ -84,7 +75,7 @@ def transition(site: Site, table: Table, machine: Lifecycle, way: Way) -> Tool:
     write = moving(site, table, machine, way, site.at_key(table, ""), clauses)
     guards, others, says = consequences(site, table, machine, way, ONE)
     label = site.words.label(table.key)
-    text = f"{_capital(way.verb.of(f' {article(label)} ' if '{noun}' in way.verb.imperative else f' {article(label)}'))}: it becomes {way.to}."
+    text = f"{_capital(way.verb.of(f' {article(label)} '))}: it becomes {way.to}.".replace(" :", ":")
     only = f" Only while it is {listing(way.origins)}." if set(way.origins) != set(machine.states) - {way.to} else ""
     tool = Tool(
         key=f"{table.key}.{way.stem}", kind="transition", table=table.key, words=way.words,
@@ -100,17 +91,11 @@ def _capital(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
 
-def moving(site: Site, table: Table, machine: Lifecycle, way: Way, where: str, clauses: dict[str, tuple[str, str]] | None = None) -> Write:
-    """The UPDATE of rows that go into a state; `clauses` has further columns by the parameter that sets them."""
-    given = clauses or {}
-    write = changing(site, table, entering(site, table, machine, way), where)
-    sql = write.statement.sql
-    if given:
-        head, _, tail = sql.rpartition(f" WHERE {where}")
-        sql = f"{head}{{clauses}} WHERE {where}{tail}"
-    sets = {bind: f", {quote(table[column].name)} = {text}" for bind, (column, text) in given.items()}
-    columns = tuple(dict.fromkeys([*write.columns, *(column for column, _ in given.values())]))
-    return replace(write, statement=Statement(sql=sql, clauses=sets), columns=columns)
+def moving(
+    site: Site, table: Table, machine: Lifecycle, way: Way, where: str, clauses: dict[str, tuple[str, str]] | None = None
+) -> Write:  # fmt: skip
+    """The UPDATE of rows that go into a state; for `clauses` see `rows.changing`."""
+    return changing(site, table, entering(site, table, machine, way), where, clauses=clauses)
 
 
 def entering(site: Site, table: Table, machine: Lifecycle, way: Way) -> dict[str, str]:
@@ -123,30 +108,39 @@ def entering(site: Site, table: Table, machine: Lifecycle, way: Way) -> dict[str
 
 
 def _is_moment(site: Site, table: Table, column: Column) -> bool:
-    return column.nullable and semantic_type(column.type).temporal in ("date", "datetime") and not site.system(table, column)
+    return (
+        column.nullable
+        and semantic_type(column.type).temporal in ("date", "datetime")
+        and not site.system(table, column)
+    )
 
 
 def _changed(site: Site, table: Table, machine: Lifecycle, origins: tuple[str, ...]) -> dict[str, str]:
     """When rows were last changed: not said of rows that come from a state in which they are frozen."""
-    frozen = {
-        s for r in site.schema.rules if isinstance(r, Immutable) and r.table == table.key and not r.holder and r.column == machine.column
-        for s in r.states
-    }  # fmt: skip
+    own = [r for r in site.schema.rules if isinstance(r, Immutable) and (r.table, r.holder) == (table.key, "")]
+    frozen = {s for r in own if r.column == machine.column for s in r.states}
     still = [s for s in origins if s in frozen]
     if not still:
         return touch(table)
     if len(still) == len(origins):
         return {}
     state, names = quote(table[machine.column].name), ", ".join(map(literal, still))
-    return {k: f"CASE WHEN {state} IN ({names}) THEN {quote(table[k].name)} ELSE {sql} END" for k, sql in touch(table).items()}
+    return {
+        k: f"CASE WHEN {state} IN ({names}) THEN {quote(table[k].name)} ELSE {sql} END"
+        for k, sql in touch(table).items()
+    }
 
 
-def _told(site: Site, table: Table, machine: Lifecycle, way: Way) -> tuple[list[Param], dict[str, tuple[str, str]], list[Guard]]:
+def _told(
+    site: Site, table: Table, machine: Lifecycle, way: Way
+) -> tuple[list[Param], dict[str, tuple[str, str]], list[Guard]]:
     """What may be said about a move: optional parameters, the columns that they set, and guards of references among them."""
     params, clauses, guards = list[Param](), dict[str, tuple[str, str]](), list[Guard]()
     ending = way.to in dead_ends(machine)
     columns = [c for c in table.columns if _is_remark(site, table, c) and speaks_of(c, way.to)]
-    columns += [c for c in table.columns if ending and not columns and c.key in _REASONS and _is_remark(site, table, c)][:1]
+    columns += [
+        c for c in table.columns if ending and not columns and c.key in _REASONS and _is_remark(site, table, c)
+    ][:1]
     for column in columns:
         params.append(site.value_param(table, column, required=False, nullable=False))
         clauses[column.key] = (column.key, f":{column.key}")
@@ -190,7 +184,11 @@ def _ways_on(site: Site, table: Table, machine: Lifecycle, state: str) -> str:
     cases = []
     for before in machine.states:
         done = list(dict.fromkeys(verbs[before, after].past for after in machine.exits(before) if after != before))
-        told = f"From {before} it can be {listing(done)}." if done else f"Nothing leads on from {before}; choose another one."
+        told = (
+            f"From {before} it can be {listing(done)}."
+            if done
+            else f"Nothing leads on from {before}; choose another one."
+        )
         cases.append(f"WHEN {literal(before)} THEN {literal(told)}")
     return f"CASE {state} {' '.join(cases)} END"
 
@@ -209,7 +207,9 @@ def ids_guards(site: Site, table: Table, machine: Lifecycle, way: Way) -> list[G
 # --- what a move brings about in the parts of a whole
 
 
-def consequences(site: Site, table: Table, machine: Lifecycle, way: Way, pick: str) -> tuple[list[Guard], list[Write], list[str]]:
+def consequences(
+    site: Site, table: Table, machine: Lifecycle, way: Way, pick: str
+) -> tuple[list[Guard], list[Write], list[str]]:
     """What the end of a whole means for its parts: guards, writes that come before its own, and sentences."""
     guards, writes, says = list[Guard](), list[Write](), list[str]()
     if way.to not in final(machine):
@@ -243,28 +243,36 @@ def _mate(machine: Lifecycle | None, state: str) -> str | None:
     if machine is None:
         return None
     words = {state_word(s): s for s in final(machine) if s != machine.happy[-1]}
-    return words.get(state_word(state)) or next((words[w] for w in ("cancelled", "canceled", "voided", "withdrawn") if w in words), None)
+    return words.get(state_word(state)) or next(
+        (words[w] for w in ("cancelled", "canceled", "voided", "withdrawn") if w in words), None
+    )
 
 
 def _freezes(site: Site, child: Table, reference: ForeignKey, state: str) -> bool:
     """True where a whole that is in a state freezes its parts, so that they cannot move together with it."""
     return any(
-        isinstance(r, Immutable) and r.table == child.key and r.holder.split(".")[0] == reference.key and state in r.states
+        isinstance(r, Immutable)
+        and r.table == child.key
+        and r.holder.split(".")[0] == reference.key
+        and state in r.states
         for r in site.schema.rules
     )
 
 
-def _stuck_guard(site: Site, table: Table, child: Table, reference: ForeignKey, stuck: tuple[str, ...], pick: str) -> Guard:
+def _stuck_guard(
+    site: Site, table: Table, child: Table, reference: ForeignKey, stuck: tuple[str, ...], pick: str
+) -> Guard:
     """That no part is under way in a state from which it cannot go along."""
     assert child.lifecycle is not None
     state = site.col(child, child.lifecycle.column, "c")
     labels, label = site.words.labels(child.key), site.words.label(table.key)
     sql = (
-        f"SELECT count(*) AS n, min({state}) AS state FROM {site.sql(child)} AS c WHERE {site.col(child, reference.columns[0], 'c')} {pick} "
-        f"AND {state} IN ({_literals(stuck)}) HAVING count(*) > 0"
+        f"SELECT count(*) AS n, min({state}) AS state FROM {site.sql(child)} AS c "
+        f"WHERE {site.col(child, reference.columns[0], 'c')} {pick} AND {state} IN ({_literals(stuck)}) HAVING count(*) > 0"
     )
     fault = Fault(
-        code="CONFLICT", message=f"{{n}} {labels} of this {label} are {{state}} and cannot be stopped any more.", rule=f"open:{child.key}",
+        code="CONFLICT", message=f"{{n}} {labels} of this {label} are {{state}} and cannot be stopped any more.",
+        rule=f"open:{child.key}",
         cure=f"Bring these {labels} to an end first.",
     )  # fmt: skip
     return Guard(query=Statement(sql=sql), fault=fault)
@@ -296,7 +304,8 @@ def advance(site: Site, table: Table, machine: Lifecycle) -> Tool:
     tool = Tool(
         key=f"{table.key}.advance", kind="transition", table=table.key, words=Words(verb="advance"),
         description=f"Move {article(label)} to the next step of {' > '.join(machine.happy[:-1])}.", params=site.key_params(table),
-        steps=(site.find(table, (machine.column,)), Guard(query=Statement(sql=sql), fault=fault), write), reply=site.row_reply(table),
+        steps=(site.find(table, (machine.column,)), Guard(query=Statement(sql=sql), fault=fault), write),
+        reply=site.row_reply(table),
         idempotent=False,
     )  # fmt: skip
     return finish(site, tool, [change_of(write)])

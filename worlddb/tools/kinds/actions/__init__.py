@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from worlddb.tools.kinds.actions import (
+    accounts,
     assigning,
     booking,
     closing,
@@ -26,8 +27,8 @@ from worlddb.tools.model import Tool
 from worlddb.tools.site import Site
 
 ROOMS: tuple[Callable[[Site], Iterator[Tool]], ...] = (
-    assigning.propose, moving.propose, booking.propose, money.propose, goods.propose, placing.propose, closing.propose,
-    threads.propose, joining.propose, converting.propose, copying.propose, merging.propose,
+    assigning.propose, moving.propose, booking.propose, money.propose, accounts.propose, goods.propose, placing.propose,
+    closing.propose, threads.propose, joining.propose, converting.propose, copying.propose, merging.propose,
 )  # fmt: skip
 
 
@@ -39,7 +40,11 @@ def propose(site: Site) -> Iterator[Tool]:
         for tool in room(site):
             words = tool.words
             noun = site.words.nouns(tool.table) if words.many else site.words.noun(tool.table)
-            name = words.template.format(noun=noun) if words.template else "_".join(filter(None, (words.verb, noun, words.tail)))
+            name = (
+                words.template.format(noun=noun)
+                if words.template
+                else "_".join(filter(None, (words.verb, noun, words.tail)))
+            )
             if tool.key not in keys and name not in names:
                 keys.add(tool.key)
                 names.add(name)

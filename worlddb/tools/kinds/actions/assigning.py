@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from worlddb.schema.model import ForeignKey, Table
-from worlddb.schema.rules import Requires
+from worlddb.schema.rules import Excl, Requires
 from worlddb.tools.kinds.actions import replies
 from worlddb.tools.kinds.actions.draft import Draft, Unfit, listed, moment, need, settled, unusable
 from worlddb.tools.kinds.actions.sights import (
@@ -38,18 +38,18 @@ _MOST_PER_TABLE = 2
 def propose(site: Site) -> Iterator[Tool]:
     """Actions about who is in charge of what."""
     for table in site.schema.tables:
-        for link in list(_duties(site, table))[:_MOST_PER_TABLE]:
+        for link in list(duties(site, table))[:_MOST_PER_TABLE]:
             for make in (assign, unassign):
                 with suppress(Unfit):
                     yield make(site, table, link)
-        for link in list(_duties(site, table, nullable=False))[:_MOST_PER_TABLE]:
+        for link in list(duties(site, table, nullable=False))[:_MOST_PER_TABLE]:
             with suppress(Unfit):
                 yield hand_over(site, table, link)
         with suppress(Unfit):
             yield retire(site, table)
 
 
-def _duties(site: Site, table: Table, *, nullable: bool = True) -> Iterator[ForeignKey]:
+def duties(site: Site, table: Table, *, nullable: bool = True) -> Iterator[ForeignKey]:
     """References by which people are put in charge of a row."""
     if table.archetype in HAPPENINGS or is_person(table) or not single_key(table):
         return
@@ -71,9 +71,10 @@ def assign(site: Site, table: Table, link: ForeignKey) -> Tool:
     if machine:
         draft.among(open_states(table) or machine.states, "assigned")
     draft.refuse(
-        f"SELECT 1 AS same WHERE :was_{column} = :who_id",
+        f"SELECT 1 AS refused WHERE :was_{column} = :who_id",
         f"The {draft.label} {{id}} is assigned to {{who_id}} already.", "Nothing is left to do, or choose somebody else.",
-        code="CONFLICT", rule=f"assigned:{table.key}.{link.key}", parameter="who_id",
+        code="CONFLICT", rule=f"assigned:{table.key}.{link.key}",
+        told="it is assigned to that one already", parameter="who_id",
     )  # fmt: skip
     draft.usable(parent, "who_", "take on anything")
     draft.update(table, {column: ":who_id", **_scheduling(site, table)}, site.at_key(table))
@@ -81,8 +82,8 @@ def assign(site: Site, table: Table, link: ForeignKey) -> Tool:
     moved = " Moves it on to the state that says so." if _scheduling(site, table) else ""
     return draft.tool(
         Words(verb="assign", template=f"assign_{role}_to_{{noun}}"),
-        f"Assign {article(site.words.label(parent.key))} to {article(draft.label)}, in place of whoever had it.{moved}{told} Refused "
-        f"when the {draft.label} is finished or the {site.words.label(parent.key)} is not active.",
+        f"Assign {article(site.words.label(parent.key))} to {article(draft.label)}, in place of whoever had "
+        f"it.{moved}{told}",
         site.row_reply(table), idempotent=False,
     )  # fmt: skip
 
@@ -105,24 +106,36 @@ def _scheduling(site: Site, table: Table) -> dict[str, str]:
 def unassign(site: Site, table: Table, link: ForeignKey) -> Tool:
     """Take a row away from whoever is in charge."""
     column, machine = link.columns[0], table.lifecycle
-    need(not any(isinstance(r, Requires) and link.key in r.match.values() and not r.where for r in site.schema.rules))
+    need(not _must_have(site, table, link))
     role = role_word(site, table, link)
     draft = Draft(site, table, f"{link.key}.unassign")
     draft.row(table, [column, *([machine.column] if machine else [])])
     if machine:
         draft.among(open_states(table) or machine.states, "unassigned")
     draft.refuse(
-        f"SELECT 1 AS free WHERE :was_{column} IS NULL", f"The {draft.label} {{id}} is assigned to nobody.",
-        "Nothing is left to do.", rule=f"unassigned:{table.key}.{link.key}", parameter="id",
+        f"SELECT 1 AS refused WHERE :was_{column} IS NULL", f"The {draft.label} {{id}} is assigned to nobody.",
+        "Nothing is left to do.", rule=f"unassigned:{table.key}.{link.key}",
+        told="it is assigned to nobody", parameter="id",
     )  # fmt: skip
     draft.update(table, {column: "NULL"}, site.at_key(table))
     told = note(draft, ("unassigned",))
     return draft.tool(
         Words(verb="unassign", template=f"unassign_{role}_from_{{noun}}"),
-        f"Take {article(draft.label)} away from the {site.words.label(link.table)} it is assigned to, so that it is free again."
-        f"{told} Refused when it is finished or assigned to nobody.",
+        f"Take {article(draft.label)} away from the {site.words.label(link.table)} it is assigned to, so that it is "
+        f"free again.{told}",
         site.row_reply(table),
     )  # fmt: skip
+
+
+def _must_have(site: Site, table: Table, link: ForeignKey) -> bool:
+    """True where a rule wants a reference to be set in every state."""
+    for rule in site.schema.rules:
+        if rule.table == table.key and not rule.where:
+            if isinstance(rule, Requires) and link.key in rule.match.values():
+                return True
+            if isinstance(rule, Excl) and {link.key, *link.columns} & set(rule.one_of):
+                return True
+    return False
 
 
 def hand_over(site: Site, table: Table, link: ForeignKey) -> Tool:
@@ -141,8 +154,7 @@ def hand_over(site: Site, table: Table, link: ForeignKey) -> Tool:
     draft.update(table, {column: ":to_id"}, theirs, into="moved")
     return draft.tool(
         Words(verb="hand_over", many=True, template=f"hand_over_{{noun}}_of_{role}"),
-        f"Hand over all {'open ' if machine else ''}{labels} of one {label} to another. Refused when there are none, or when the "
-        f"one who takes them over is not active.",
+        f"Hand over all {'open ' if machine else ''}{labels} of one {label} to another.",
         replies.moved(site, table, column, still),
     )  # fmt: skip
 
@@ -150,8 +162,9 @@ def hand_over(site: Site, table: Table, link: ForeignKey) -> Tool:
 def differ(draft: Draft, parent: Table) -> None:
     """Refuse where both keys name the same row."""
     draft.refuse(
-        "SELECT 1 AS same WHERE :from_id = :to_id", f"Both are the {draft.site.words.label(parent.key)} {{to_id}}.",
-        "Give two different ones.", code="INVALID_ARGUMENT", rule=f"same:{parent.key}", parameter="to_id",
+        "SELECT 1 AS refused WHERE :from_id = :to_id", f"Both are the {draft.site.words.label(parent.key)} {{to_id}}.",
+        "Give two different ones.", code="INVALID_ARGUMENT", rule=f"same:{parent.key}",
+        told="both are the same", parameter="to_id",
     )  # fmt: skip
 
 
@@ -169,9 +182,9 @@ def none_left(draft: Draft, table: Table, condition: str, parameter: str, doing:
     """Refuse where no row meets a condition."""
     labels = draft.site.words.labels(table.key)
     draft.refuse(
-        f"SELECT 1 AS none WHERE NOT EXISTS (SELECT 1 FROM {draft.site.sql(table)} AS t WHERE {condition})",
+        f"SELECT 1 AS refused WHERE NOT EXISTS (SELECT 1 FROM {draft.site.sql(table)} AS t WHERE {condition})",
         f"{{{parameter}}} has no {'open ' if table.lifecycle else ''}{labels} to {doing}.", "Choose one that has some.",
-        rule=f"empty:{table.key}.{draft.key}", parameter=parameter,
+        rule=f"empty:{table.key}.{draft.key}", told="there are none", parameter=parameter,
     )  # fmt: skip
 
 
@@ -184,15 +197,14 @@ def retire(site: Site, table: Table) -> Tool:
         (child, link)
         for child, link in holders(site, table)
         if link.nullable and single_key(child) and child.lifecycle and open_states(child)
-        and not any(isinstance(r, Requires) and r.table == child.key and link.key in r.match.values() and not r.where
-                    for r in site.schema.rules)
+        and not _must_have(site, child, link)
     ]  # fmt: skip
     need(freed)
     draft = Draft(site, table, "retire")
     draft.row(table, [flag.key])
     draft.refuse(
-        f"SELECT 1 AS idle WHERE :was_{flag.key} = 0", f"The {draft.label} {{id}} is inactive already.",
-        "Nothing is left to do.", rule=f"inactive:{table.key}", parameter="id",
+        f"SELECT 1 AS refused WHERE :was_{flag.key} = 0", f"The {draft.label} {{id}} is inactive already.",
+        "Nothing is left to do.", rule=f"inactive:{table.key}", told="it is inactive already", parameter="id",
     )  # fmt: skip
     for number, (child, link) in enumerate(freed):
         condition = f"{site.col(child, link.columns[0])} = :id AND {still_open(site, child)}"
@@ -201,7 +213,6 @@ def retire(site: Site, table: Table) -> Tool:
     told = ", ".join(dict.fromkeys(site.words.labels(c.key) for c, _ in freed))
     return draft.tool(
         Words(verb="release", template="deactivate_{noun}_and_release_work"),
-        f"Take {article(draft.label)} out of service: it becomes inactive, and its open {told} are free for others. Refused when it is "
-        f"inactive already.",
+        f"Take {article(draft.label)} out of service: it becomes inactive, and its open {told} are free for others.",
         site.row_reply(table), destructive=True,
     )  # fmt: skip

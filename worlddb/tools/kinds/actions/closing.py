@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from worlddb.schema.model import ForeignKey, Table
-from worlddb.schema.rules import Immutable, StateReq
 from worlddb.tools.kinds.actions import replies
 from worlddb.tools.kinds.actions.draft import Draft, Unfit, braces, listed, need
-from worlddb.tools.kinds.actions.sights import holders, open_states, origins, single_key
+from worlddb.tools.kinds.actions.sights import admits, holders, open_states, origins, single_key
 from worlddb.tools.model import Tool, Words
 from worlddb.tools.site import Site
-from worlddb.tools.words import article, state_word, verb
+from worlddb.tools.words import article, listing, state_word, verb
 
 _CALLED_OFF = frozenset([
     "abandoned", "cancelled", "declined", "denied", "dropped", "expired", "failed", "lost", "no_show", "rejected", "stopped",
@@ -36,10 +35,15 @@ def _pairs(site: Site, table: Table) -> Iterator[tuple[Table, ForeignKey, str, s
     if machine is None:
         return
     for child, link in holders(site, table):
-        if child.lifecycle is None or child.archetype == "payment" or not single_key(child) or not open_states(child):
+        if (
+            child.lifecycle is None
+            or child.archetype in ("payment", "ledger", "event_log")
+            or not single_key(child)
+            or not open_states(child)
+        ):
             continue
         for bad in (False, True):
-            mine = [s for s in _ends(table, bad) if not _frozen_with(site, table, child, link, s)]
+            mine = [s for s in _ends(table, bad) if admits(site, child, link, s)]
             own = _ends(child, bad)
             if mine and own:
                 best = max(own, key=lambda s: (len(set(origins(child, s)) & set(open_states(child))), -own.index(s)))
@@ -47,27 +51,20 @@ def _pairs(site: Site, table: Table) -> Iterator[tuple[Table, ForeignKey, str, s
 
 
 def _ends(table: Table, bad: bool) -> list[str]:
-    """The ends of a lifecycle that are good, or bad; the usual one first."""
+    """The ends of a lifecycle that are called off, or the usual one."""
     machine = table.lifecycle
     found = [s for s in machine.states if s not in open_states(table) and origins(table, s)] if machine else []
     last = machine.happy[-1] if machine else ""
-    return sorted((s for s in found if (state_word(s) in _CALLED_OFF) is bad), key=lambda s: s != last)
-
-
-def _frozen_with(site: Site, table: Table, child: Table, link: ForeignKey, state: str) -> bool:
-    """True where a parent in that state lets nothing be written to its children, or forbids the state that they are in."""
-    for rule in site.schema.rules:
-        if isinstance(rule, Immutable) and rule.table == child.key and rule.holder == link.key and state in rule.states:
-            return True
-        if isinstance(rule, StateReq) and rule.table == child.key and rule.of == link.key and state not in rule.among:
-            return True
-    return False
+    if bad:
+        return [s for s in found if state_word(s) in _CALLED_OFF]
+    return [s for s in found if s == last and state_word(s) not in _CALLED_OFF]
 
 
 def finish(site: Site, table: Table, child: Table, link: ForeignKey, end: str, theirs: str) -> Tool:
     """A row comes to an end, and so does all that is open below it."""
     mine, machine = table.lifecycle, child.lifecycle
-    assert mine is not None and machine is not None
+    assert mine is not None
+    assert machine is not None
     ready = [s for s in origins(child, theirs) if s in open_states(child)]
     stuck = [s for s in open_states(child) if s not in ready and s != theirs]
     need(ready)
@@ -83,13 +80,13 @@ def finish(site: Site, table: Table, child: Table, link: ForeignKey, end: str, t
             f"FROM {site.sql(child)} AS t WHERE {own} AND {state} IN ({listed(stuck)}) HAVING count(*) > 0",
             f"{{many}} of its {labels} cannot be {braces(below.past)} yet (for example {{first}}, which is {{state}}).",
             f"First bring them to {braces(' or '.join(ready))}, or finish them one by one.", rule=f"open:{table.key}.{child.key}",
+            told=f"one of its {labels} is {listing(stuck)}",
             parameter="id",
         )  # fmt: skip
     draft.enter(child, theirs, f"{own} AND {state} IN ({listed(ready)})", into="closed")
     draft.enter(table, end, site.at_key(table))
     return draft.tool(
         Words(verb=word.imperative, template=f"{word.name('{noun}')}_with_{site.words.nouns(child.key)}"),
-        f"{word.of(article(draft.label)).capitalize()}, and with it all its open {labels} become {theirs}. Refused unless it is "
-        f"{' or '.join(origins(table, end))}" + (f", or while one of them is {' or '.join(stuck)}." if stuck else "."),
+        f"{word.of(article(draft.label)).capitalize()}, and with it all its open {labels} become {theirs}.",
         replies.with_children(site, table, child, link), destructive=state_word(end) in _CALLED_OFF,
     )  # fmt: skip

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from worlddb.schema.model import ForeignKey, Table
-from worlddb.schema.rules import StateReq
+from worlddb.schema.rules import SameParent, StateReq
 from worlddb.semantics.types import is_a
 from worlddb.tools.kinds.actions import replies
 from worlddb.tools.kinds.actions.draft import Draft, Unfit, listed, need, settled
 from worlddb.tools.kinds.actions.sights import (
     HAPPENINGS,
     is_money,
+    is_person,
     links,
     open_states,
     origins,
@@ -20,11 +21,13 @@ from worlddb.tools.kinds.actions.sights import (
     temporal,
     worded,
 )
+from worlddb.tools.kinds.actions.traces import note
 from worlddb.tools.model import Tool, Words
 from worlddb.tools.site import Site
 from worlddb.tools.words import article
 
 _TERMS = ("subscription", "policy", "membership")
+_PLANNED = (*_TERMS, "account", "resource", "party", "org", "booking", "place")
 _RENEWED = frozenset(["active", "current", "renewed"])
 
 
@@ -57,7 +60,12 @@ def follow_up(site: Site, rule: StateReq) -> Tool:
     allowed = [s for s in rule.among if isinstance(s, str)]
     draft = Draft(site, table, f"{child.key}.{link.key}.follow_up")
     targets = {f.table: f.columns[0] for f in links(table)}
-    shared = {f.columns[0]: targets[f.table] for f in links(child) if f.table in targets and f.key != link.key}
+    roles = {f.key for f in links(table)}
+    shared = {
+        f.columns[0]: targets[f.table]
+        for f in links(child)
+        if f.table in targets and f.key != link.key and (f.key in roles or not is_person(site.schema[f.table]))
+    }
     draft.row(table, [machine.column, *dict.fromkeys(shared.values())])
     label = site.words.label(child.key)
     draft.among(allowed, "followed by one")
@@ -66,11 +74,12 @@ def follow_up(site: Site, rule: StateReq) -> Tool:
             f"SELECT {site.col(child, child.primary_key[0])} AS other FROM {site.sql(child)} AS t "
             f"WHERE {site.col(child, link.columns[0])} = :id",
             f"The {draft.label} {{id}} has {article(label)} already ({{other}}).", f"Use that {label}.", code="CONFLICT",
-            rule=f"once:{child.key}.{link.key}", parameter="id",
+            rule=f"once:{child.key}.{link.key}", told="there is one already", parameter="id",
         )  # fmt: skip
     given = {link.columns[0]: ":id", **{c: f":was_{theirs}" for c, theirs in shared.items()}}
     draft.insert(child, given, into="child_id")
-    state = next((b for b in machine.happy for a in allowed if (a, b) in machine.moves and b in allowed), "")
+    onward = [b for b in machine.happy for a in allowed if (a, b) in machine.moves and b in allowed]
+    state = onward[0] if onward and link.unique else ""
     told = ""
     if state:
         ready = f"{site.col(table, machine.column)} IN ({listed(origins(table, state))})"
@@ -81,8 +90,7 @@ def follow_up(site: Site, rule: StateReq) -> Tool:
     need(single_key(child))
     return draft.tool(
         Words(verb="create", template=f"create_{site.words.noun(child.key)}_from_{{noun}}"),
-        f"Make {article(label)} from {article(draft.label)}, with what both refer to taken over.{told} Refused unless the "
-        f"{draft.label} is {' or '.join(allowed)}.",
+        f"Make {article(label)} from {article(draft.label)}, with what both refer to taken over.{told}",
         reply,
     )  # fmt: skip
 
@@ -90,14 +98,15 @@ def follow_up(site: Site, rule: StateReq) -> Tool:
 def _plans(site: Site, table: Table) -> Iterator[ForeignKey]:
     """References to a plan or rate that can be exchanged."""
     for link in links(table):
-        if site.schema[link.table].archetype == "plan" and not link.unique and table.archetype in (*_TERMS, "account", "resource", "party", "org", "booking", "place"):
-            if single_key(site.schema[link.table]):
-                yield link
+        plan = site.schema[link.table]
+        if plan.archetype == "plan" and not link.unique and single_key(plan) and table.archetype in _PLANNED:
+            yield link
 
 
 def change_plan(site: Site, table: Table, link: ForeignKey) -> Tool:
     """Another plan, at its price."""
     plan, column, machine = site.schema[link.table], link.columns[0], table.lifecycle
+    need(not any(isinstance(r, SameParent) and r.table == table.key and link.key in r.paths for r in site.schema.rules))
     label = site.words.label(plan.key)
     draft = Draft(site, table, f"{link.key}.change_plan")
     draft.row(table, [column, *([machine.column] if machine else [])])
@@ -105,14 +114,17 @@ def change_plan(site: Site, table: Table, link: ForeignKey) -> Tool:
     if machine and open_states(table):
         draft.among(open_states(table), "changed")
     draft.refuse(
-        f"SELECT 1 AS same WHERE :was_{column} = :to_id", f"The {draft.label} {{id}} has this {label} already.",
-        f"Choose another {label}.", code="CONFLICT", rule=f"there:{table.key}.{link.key}", parameter="to_id",
+        f"SELECT 1 AS refused WHERE :was_{column} = :to_id", f"The {draft.label} {{id}} has this {label} already.",
+        f"Choose another {label}.", code="CONFLICT", rule=f"there:{table.key}.{link.key}",
+        told=f"it has this {label} already", parameter="to_id",
     )  # fmt: skip
     draft.usable(plan, "to_", "be chosen")
     sets = {column: ":to_id"}
     own = next((c for c in table.columns if c.key == "price" and is_money(c) and not c.formula), None)
     if own is not None and "price" in plan and own.key not in site.derived(table):
-        price = f"(SELECT {site.col(plan, 'price', 'p')} FROM {site.sql(plan)} AS p WHERE {site.at_key(plan, 'p', 'to_')})"
+        price = (
+            f"(SELECT {site.col(plan, 'price', 'p')} FROM {site.sql(plan)} AS p WHERE {site.at_key(plan, 'p', 'to_')})"
+        )
         sets[own.key] = f"coalesce({price}, {site.col(table, own.key)})"
     shared = [c.key for c in table.columns if is_a(c.type, "billing_period") and c.key in plan]
     for key in shared:
@@ -120,11 +132,11 @@ def change_plan(site: Site, table: Table, link: ForeignKey) -> Tool:
         if set(plan[key].values) <= set(table[key].values):
             sets[key] = f"coalesce({cycle}, {site.col(table, key)})"
     draft.update(table, sets, site.at_key(table))
+    told = note(draft, ("plan_changed",))
     priced = " at its price" if own is not None and own.key in sets else ""
     return draft.tool(
         Words(verb="change", template=f"change_{site.words.noun(plan.key)}_of_{{noun}}"),
-        f"Change {article(draft.label)} to another {label}{priced}. Refused when it is over, has this {label} already, or the {label} is "
-        f"not active.",
+        f"Change {article(draft.label)} to another {label}{priced}.{told}",
         site.row_reply(table),
     )  # fmt: skip
 
@@ -133,7 +145,12 @@ def renew(site: Site, table: Table) -> Tool:
     """Another term: a later end, counted from the present one or from today."""
     need(table.archetype in _TERMS)
     ends = next(
-        (c for c in table.columns if temporal(c) == "date" and c.key in ("ends_on", "expires_on", "renews_on", "valid_until")), None
+        (
+            c
+            for c in table.columns
+            if temporal(c) == "date" and c.key in ("ends_on", "expires_on", "renews_on", "valid_until")
+        ),
+        None,
     )
     need(ends is not None)
     assert ends is not None
@@ -147,8 +164,9 @@ def renew(site: Site, table: Table) -> Tool:
     if machine and open_states(table):
         draft.among([s for s in machine.states if s in open_states(table) or s in before], "renewed")
     draft.refuse(
-        f"SELECT 1 AS shorter WHERE :until <= coalesce(:was_{ends.key}, :today) OR :until <= :today",
+        f"SELECT 1 AS refused WHERE :until <= coalesce(:was_{ends.key}, :today) OR :until <= :today",
         f"It runs until {{was_{ends.key}}}; {{until}} is no later.", "Give a later day, after today.", rule=f"renew:{table.key}",
+        told="the day is not later than the present one",
         parameter="until",
     )  # fmt: skip
     sets = {ends.key: ":until"}
@@ -159,8 +177,9 @@ def renew(site: Site, table: Table) -> Tool:
         status = site.col(table, machine.column)
         sets[machine.column] = f"CASE WHEN {status} IN ({listed(before)}) THEN {listed([again])} ELSE {status} END"
     draft.update(table, sets, site.at_key(table))
+    told = note(draft, ("renewed",))
     return draft.tool(
         Words(verb="renew"),
-        f"Renew {article(draft.label)} until a later day. Refused when it is over for good or the day is not later than the present one.",
+        f"Renew {article(draft.label)} until a later day.{told}",
         site.row_reply(table),
     )  # fmt: skip

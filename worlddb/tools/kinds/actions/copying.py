@@ -6,11 +6,19 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from worlddb.schema.model import Column, ForeignKey, Table
-from worlddb.schema.rules import Excl, NoOverlap, Requires, UniqueActive, literal
+from worlddb.schema.rules import Excl, Monotone, NoOverlap, Requires, UniqueActive, literal
 from worlddb.semantics.types import is_a, semantic_type
 from worlddb.tools.kinds.actions import replies
 from worlddb.tools.kinds.actions.draft import Draft, Unfit, moment, need, with_formulas
-from worlddb.tools.kinds.actions.sights import HAPPENINGS, holders, is_person, is_updated_at, single_key, temporal
+from worlddb.tools.kinds.actions.sights import (
+    HAPPENINGS,
+    holders,
+    is_person,
+    is_updated_at,
+    links,
+    single_key,
+    temporal,
+)
 from worlddb.tools.model import Mint, Tool, Words
 from worlddb.tools.site import Site
 from worlddb.tools.words import article
@@ -40,11 +48,26 @@ def header_lines(site: Site, table: Table) -> tuple[Table, ForeignKey] | None:
     for number, (child, link) in enumerate(holders(site, table)):
         if link.nullable or link.unique or child.archetype in HAPPENINGS or site.schema.children[child.key]:
             continue
+        if link.key != owner(child).key:
+            continue
         if child.archetype == "line":
             found.append((0, number, child, link))
-        elif link.on_delete == "CASCADE" and table.archetype in ("header", "document", "case", "plan", "taxonomy", "policy"):
+        elif link.on_delete == "CASCADE" and table.archetype in (
+            "header",
+            "document",
+            "case",
+            "plan",
+            "taxonomy",
+            "policy",
+        ):
             found.append((1, number, child, link))
     return min(found, key=lambda f: f[:2])[2:] if found else None
+
+
+def owner(child: Table) -> ForeignKey:
+    """The reference to what a row is a part of: the one that takes it along when it goes, else the first."""
+    every = [f for f in links(child) if not f.nullable] or list(links(child))
+    return next((f for f in every if f.on_delete == "CASCADE"), every[0])
 
 
 def begins(site: Site, table: Table) -> str:
@@ -59,7 +82,12 @@ def begins(site: Site, table: Table) -> str:
 def _moves_along(table: Table, column: Column) -> bool:
     """True for planned moments, which a copy to another time takes along."""
     planned = temporal(column) and not is_a(column.type, "moment")
-    return bool(planned) and not is_a(column.type, "birth_date") and not column.unique and column.key not in table.key_columns
+    return (
+        bool(planned)
+        and not is_a(column.type, "birth_date")
+        and not column.unique
+        and column.key not in table.key_columns
+    )
 
 
 def _fresh(site: Site, table: Table, column: Column, shift: str) -> str | None:
@@ -125,7 +153,9 @@ def _at_birth(table: Table, rule: Requires) -> bool:
     """True where a rule asks for children of a row in its initial state."""
     machine = table.lifecycle
     states = rule.where.get(machine.column) if machine else None
-    return "self" in rule.match.values() and not (machine and isinstance(states, tuple) and machine.initial not in states)
+    return "self" in rule.match.values() and not (
+        machine and isinstance(states, tuple) and machine.initial not in states
+    )
 
 
 def _formulas_hold(site: Site, table: Table, values: dict[str, str]) -> None:
@@ -183,13 +213,16 @@ def duplicate(site: Site, table: Table, child: Table, link: ForeignKey) -> Tool:
     need(not any(isinstance(r, UniqueActive) and r.table == table.key and not r.where for r in site.schema.rules))
     need(not any(link_.unique for link_ in (*table.foreign_keys, *child.foreign_keys)))
     need(not any(isinstance(r, Excl) and r.none_of and r.table in (table.key, child.key) for r in site.schema.rules))
+    need(not any(isinstance(r, Monotone) and r.table in (table.key, child.key) for r in site.schema.rules))
     labels = site.words.labels(child.key)
     draft = Draft(site, table, "duplicate")
     draft.row(table)
     title = table[table.title] if table.title else None
     given: dict[str, str] = {}
     if title is not None and title.unique and not is_minted(table, title) and semantic_type(title.type).sql == "TEXT":
-        param = site.value_param(table, title, required=True, key="title", name=f"new_{site.param_name(table, title.key)}")
+        param = site.value_param(
+            table, title, required=True, key="title", name=f"new_{site.param_name(table, title.key)}"
+        )
         draft.ask(param)
         given[title.key] = ":title"
     carried(draft, table, into="new_id", given=given)
@@ -197,7 +230,8 @@ def duplicate(site: Site, table: Table, child: Table, link: ForeignKey) -> Tool:
     born = f", {table.lifecycle.initial}" if table.lifecycle else ""
     return draft.tool(
         Words(verb="duplicate"),
-        f"Copy {article(draft.label)} with all its {labels} as a new one{born}. The original stays as it is. Answers with the copy.",
+        f"Copy {article(draft.label)} with all its {labels} as a new one{born}. The original stays as it is. Answers "
+        f"with the copy.",
         replies.with_children(site, table, child, link, "new_"),
     )  # fmt: skip
 
@@ -212,15 +246,16 @@ def repeat(site: Site, table: Table, start: str) -> Tool:
     draft.value(table, start, "start", f"new_{name}", f"When the copy begins{_shape(table[start])}.")
     past(draft, "start", table[start])
     draft.refuse(
-        f"SELECT 1 AS unknown WHERE :was_{start} IS NULL", f"The {draft.label} {{id}} has no {name} from which to count.",
-        f"Choose one that has a {name}.", rule=f"planned:{table.key}", parameter="id",
+        f"SELECT 1 AS refused WHERE :was_{start} IS NULL", f"The {draft.label} {{id}} has no {name} from which to count.",
+        f"Choose one that has a {name}.", rule=f"planned:{table.key}",
+        told="it has no time to count from", parameter="id",
     )  # fmt: skip
     span = f"(unixepoch(:start) - unixepoch(:was_{start})) || ' seconds'"
     carried(draft, table, into="new_id", shift=span)
     return draft.tool(
         Words(verb="repeat"),
-        f"Plan {article(draft.label)} once more at another time, with the same details; all its planned moments move along. Refused "
-        f"when the new time is past or something else is planned there.",
+        f"Plan {article(draft.label)} once more at another time, with the same details; all its planned moments move "
+        f"along.",
         replies.of(site, table, "new_"),
     )  # fmt: skip
 
@@ -228,8 +263,9 @@ def repeat(site: Site, table: Table, start: str) -> Tool:
 def past(draft: Draft, bind: str, column: Column) -> None:
     """Refuse a moment before the present."""
     draft.refuse(
-        f"SELECT 1 AS past WHERE :{bind} < {moment(column)}", f"{{{bind}}} is past; it is {{{moment(column)[1:]}}} now.",
-        "Give a later time.", rule=f"past:{draft.table.key}.{draft.key}", parameter=bind, when=bind,
+        f"SELECT 1 AS refused WHERE :{bind} < {moment(column)}", f"{{{bind}}} is past; it is {{{moment(column)[1:]}}} now.",
+        "Give a later time.", rule=f"past:{draft.table.key}.{draft.key}",
+        told="the time is past", parameter=bind, when=bind,
     )  # fmt: skip
 
 

@@ -14,10 +14,10 @@ from worlddb.schema.model import Column, Table
 from worlddb.schema.rules import Excl, Immutable, Requires, literal, quote
 from worlddb.semantics.types import is_a, semantic_type
 from worlddb.tools.kinds.actions.sights import is_updated_at, single_key
-from worlddb.tools.kinds.filters import bind
+from worlddb.tools.kinds.views import bind
 from worlddb.tools.model import Each, Fault, Find, Guard, Mint, Param, Reply, Statement, Step, Tool, Words, Write
 from worlddb.tools.site import Site, or_null
-from worlddb.tools.words import state_word
+from worlddb.tools.words import listing, state_word
 from worlddb.world.mint import is_minted
 
 MOST_ASKED = 9
@@ -44,6 +44,8 @@ class Draft:
         self._inner: list[Find | Guard | Write] | None = None
         self.changes: list[tuple[str, str, tuple[str, ...]]] = []
         self.rules: list[str] = []
+        self.told: list[str] = []
+        """When it is refused, in words that follow 'Refused when'."""
         self.label = site.words.label(table.key)
 
     # --- parameters
@@ -65,7 +67,7 @@ class Draft:
         if name:
             need(single_key(table))
             found = (replace(found[0], name=f"{name}_id"),)
-        self.ask(*(replace(p, required=required) for p in found))
+        self.ask(*(p if required else replace(p, required=False, binds_null=True) for p in found))
         self._add(self.site.find(table, columns, prefix=prefix, when="" if required else f"{prefix}id"))
 
     def value(self, table: Table, column: str, key: str, name: str, text: str, *, required: bool = True) -> None:
@@ -98,9 +100,10 @@ class Draft:
 
     def refuse(
         self, sql: str, message: str, cure: str, *, rule: str = "", code: str = "RULE_VIOLATION", parameter: str = "",
-        when: str = "",
+        when: str = "", told: str = "",
     ) -> None:  # fmt: skip
-        """Refuse where a query gives a row."""
+        """Refuse where a query gives a row; `told` says when, for the description."""
+        self.told += [told] if told and told not in self.told else []
         fault = Fault(code=code, message=message, cure=cure, rule=rule, parameter=parameter)
         self._add(Guard(query=Statement(sql=sql), fault=fault, when=when))
         if rule and rule not in self.rules:
@@ -114,10 +117,11 @@ class Draft:
         label = self.site.words.label(table.key)
         binds = " / ".join(f"{{{b}}}" for b in self.site.key_binds(table, prefix))
         self.refuse(
-            f"SELECT 1 AS out FROM {self.site.sql(table)} AS t WHERE {self.site.at_key(table, prefix=prefix)} "
+            f"SELECT 1 AS refused FROM {self.site.sql(table)} AS t WHERE {self.site.at_key(table, prefix=prefix)} "
             f"AND ({condition})",
             f"The {label} {binds} is not active and cannot {doing}.", f"Choose an active {label}.",
             rule=f"inactive:{table.key}", parameter=self.site.key_binds(table, prefix)[0], when=self._when(prefix),
+            told=f"the {label} is not active",
         )  # fmt: skip
 
     def _when(self, prefix: str) -> str:
@@ -133,13 +137,17 @@ class Draft:
         need(states)
         bound = f"{prefix}was_{machine.column}"
         allowed = ", ".join(states)
+        others = [s for s in machine.states if s not in states]
+        barred = listing(others) if len(others) <= len(states) else f"not {listing(states)}"
         label = self.site.words.label(table.key)
         self.refuse(
-            f"SELECT 1 AS wrong WHERE :{bound} NOT IN ({listed(states)})",
-            f"The {label} {{{self.site.key_binds(table, prefix)[0]}}} is {{{bound}}}; it can be {done} only while it is "
+            f"SELECT 1 AS refused WHERE coalesce(:{bound}, '') NOT IN ({listed(states)})",
+            f"The {label} {{{self.site.key_binds(table, prefix)[0]}}} is {{{bound}}}; it can be {done} only while "
+            f"it is "
             f"{braces(allowed)}.",
             f"Choose one that is {braces(' or '.join(states))}, or move it there first.",
             rule=f"state:{self.table.key}.{self.key}", parameter=self.site.key_binds(table, prefix)[0],
+            told=f"the {label} is {barred}",
         )  # fmt: skip
 
     # --- changes
@@ -151,7 +159,9 @@ class Draft:
         """A change by SQL of one's own."""
         keys = tuple(columns)
         statement = Statement(sql=sql)
-        self._add(Write(statement=statement, table=table.key, op=op, columns=keys, mint=tuple(mint), into=into, when=when))
+        self._add(
+            Write(statement=statement, table=table.key, op=op, columns=keys, mint=tuple(mint), into=into, when=when)
+        )
         self.changes.append((table.key, op, keys))
 
     def update(
@@ -166,28 +176,40 @@ class Draft:
             every |= {c.key: moment(c) for c in table.columns if is_updated_at(c) and c.key not in every}
         assignments = ", ".join(f"{quote(table[k].name)} = {v}" for k, v in every.items())
         self.write(
-            table, "update", f"UPDATE {self.site.sql(table)} AS t SET {assignments} WHERE {where}", every, into=into, when=when
+            table,
+            "update",
+            f"UPDATE {self.site.sql(table)} AS t SET {assignments} WHERE {where}",
+            every,
+            into=into,
+            when=when,
         )
 
     def delete(self, table: Table, where: str, into: str = "") -> None:
         """Delete the rows `t` that meet a condition."""
         self.write(table, "delete", f"DELETE FROM {self.site.sql(table)} AS t WHERE {where}", (), into=into)
 
-    def enter(self, table: Table, state: str, where: str, *, sets: dict[str, str] | None = None, into: str = "") -> None:
+    def enter(
+        self, table: Table, state: str, where: str, *, sets: dict[str, str] | None = None, into: str = ""
+    ) -> None:
         """Move the rows `t` that meet a condition into a state, with its stamp."""
         self.update(
-            table, {**(sets or {}), **entering(table, state)}, where, into=into, quiet=state in settled(self.site, table)
+            table,
+            {**(sets or {}), **entering(table, state)},
+            where,
+            into=into,
+            quiet=state in settled(self.site, table),
         )
 
     def insert(
         self, table: Table, given: dict[str, str], *, into: str = "new", ask: bool = True, offer: Iterable[str] = (),
-        prefer: Sequence[str] = (), key: str = "its_",
+        prefer: Sequence[str] = (), key: str = "its_", unless: str = "",
     ) -> list[Param]:  # fmt: skip
         """A new row: `given` (column -> SQL), what the system knows, and parameters for what else must be given.
 
         The key of the row binds as `into`.  `key` stands before the keys of the parameters; `offer` are columns that may be
         given too.  Without `ask` a sensible value is put in (`prefer`: words for enumerations).  Inside an `each` the
-        parameters become the fields of the item; they are returned in both cases.
+        parameters become the fields of the item; they are returned in both cases.  `unless` is a condition under which no row
+        is needed.
         """
         site, inner = self.site, self._inner is not None
         need(not _born_broken(site, table, given))
@@ -209,8 +231,10 @@ class Draft:
             if known is None and not ask:
                 known = _sensible(site, table, column, prefer)
                 need(known is not None)
-            if column.key in offer or known is None:
-                param = site.value_param(table, column, required=known is None, key=f"{key}{bind(column.key)}", nullable=False)
+            if column.key in offer or known is None or _may_lack(site, table, column, known):
+                param = site.value_param(
+                    table, column, required=known is None, key=f"{key}{bind(column.key)}", nullable=False
+                )
                 params.append(param if param.required else replace(param, binds_null=known == "NULL"))
                 bound = f":item_{param.key}" if inner else f":{param.key}"
                 values[column.key] = bound if known in (None, "NULL") else f"coalesce({bound}, {known})"
@@ -225,10 +249,11 @@ class Draft:
         values = {c.key: values[c.key] for c in table.columns if c.key in values}
         if not inner:
             self.ask(*params)
+        listed_values = ", ".join(values.values())
+        rows = f"SELECT {listed_values} WHERE NOT {unless}" if unless else f"VALUES ({listed_values})"
         self.write(
-            table, "insert",
-            f"INSERT INTO {site.sql(table)} ({site.cols(table, values, '')}) VALUES ({', '.join(values.values())})",
-            values, mint=mint, into=into if single_key(table) and table.key_style == "integer" else "",
+            table, "insert", f"INSERT INTO {site.sql(table)} ({site.cols(table, values, '')}) {rows}", values, mint=mint,
+            into=into if single_key(table) and table.key_style == "integer" else "",
         )  # fmt: skip
         return params
 
@@ -237,7 +262,9 @@ class Draft:
     def tool(
         self, words: Words, description: str, reply: Reply, *, destructive: bool = False, idempotent: bool = False
     ) -> Tool:
-        """The tool; required parameters first."""
+        """The tool; required parameters first.  To the description is added when it is refused."""
+        if self.told:
+            description = f"{description} Refused when {listing(self.told)}."
         return Tool(
             key=f"{self.table.key}.{self.key}", kind="action", table=self.table.key, words=words, description=description,
             params=tuple(sorted(self.params, key=lambda p: not p.required)), steps=tuple(self.steps), reply=reply,
@@ -331,7 +358,7 @@ def _known(site: Site, table: Table, column: Column, values: dict[str, str]) -> 
     if table.polymorphic and column.key in (table.polymorphic.type_column, table.polymorphic.id_column):
         need(column.nullable)
     if column.nullable:
-        return "NULL"
+        return None if _computed_with(table, column) else "NULL"
     if is_a(column.type, "flag"):
         return "1" if is_a(column.type, "is_active") else "0"
     if site.system(table, column):
@@ -339,6 +366,20 @@ def _known(site: Site, table: Table, column: Column, values: dict[str, str]) -> 
     if is_a(column.type, "position_index"):
         return f"(SELECT coalesce(max({site.col(table, column.key, 'm')}), 0) + 1 FROM {site.sql(table)} AS m)"
     return None
+
+
+def _computed_with(table: Table, column: Column) -> bool:
+    """True for an operand of a formula that may not be empty: then neither may the operand."""
+    return any(c.formula and not c.nullable and column.key in formula_tokens(c.formula) for c in table.columns)
+
+
+def _may_lack(site: Site, table: Table, column: Column, known: str) -> bool:
+    """True where a value that must be there is copied from a place where there may be none: it may be given then."""
+    role, _, rest = column.like.partition(".")
+    if not known.startswith("(SELECT") or not rest or role not in table.parents:
+        return False
+    source = site.schema[table.parents[role].table][rest]
+    return source.nullable and (not column.nullable or _computed_with(table, column))
 
 
 def _copied(site: Site, table: Table, path: str, values: dict[str, str]) -> str:

@@ -11,7 +11,7 @@ from worlddb.schema.rules import Cap, Scope
 from worlddb.tools.kinds.actions import replies
 from worlddb.tools.kinds.actions.draft import Draft, Unfit, entering, listed, need, settled
 from worlddb.tools.kinds.actions.sights import is_person, links, origins, role_word, single_key, worded
-from worlddb.tools.model import Tool, Words
+from worlddb.tools.model import Reply, Tool, Words
 from worlddb.tools.site import Site
 from worlddb.tools.words import article
 
@@ -47,7 +47,13 @@ def _room(site: Site, table: Table) -> Room | None:
     if not people or not groups or people[0].nullable:
         return None
     for rule in site.schema.rules:
-        if isinstance(rule, Cap) and rule.table == table.key and not rule.column and not rule.each_day and len(rule.per) == 1:
+        if (
+            isinstance(rule, Cap)
+            and rule.table == table.key
+            and not rule.column
+            and not rule.each_day
+            and len(rule.per) == 1
+        ):
             group = next((g for g in groups if g.key == rule.per[0]), None)
             if group is not None and not any("." in p for p in rule.where) and _own_bound(rule, group):
                 return Room(table, people[0], group, rule)
@@ -72,10 +78,12 @@ def _bound(site: Site, room: Room) -> str:
 
 
 def _taken(site: Site, room: Room) -> str:
+    """SQL of how many places of :group_id are taken."""
     assert room.cap is not None
     table = room.table
     condition = Scope(site.schema, table.key, "t", set()).condition(room.cap.where)
-    return f"(SELECT count(*) FROM {site.sql(table)} AS t WHERE {site.col(table, room.group.columns[0])} = :group_id AND {condition})"
+    group = site.col(table, room.group.columns[0])
+    return f"(SELECT count(*) FROM {site.sql(table)} AS t WHERE {group} = :group_id AND {condition})"
 
 
 def join(site: Site, room: Room) -> Tool:
@@ -87,14 +95,17 @@ def join(site: Site, room: Room) -> Tool:
     draft.row(group, prefix="group_", name=role_word(site, table, room.group), what=f"ID of the {where} to join")
     draft.usable(people, "who_", "join anything")
     draft.usable(group, "group_", "be joined")
-    own = f"{site.col(table, room.person.columns[0])} = :who_id AND {site.col(table, room.group.columns[0])} = :group_id"
+    own = (
+        f"{site.col(table, room.person.columns[0])} = :who_id AND {site.col(table, room.group.columns[0])} = :group_id"
+    )
     out = worded(table, _LEFT)
     machine = table.lifecycle
     if machine and out:
         own += f" AND {site.col(table, machine.column)} NOT IN ({listed(out)})"
     draft.refuse(
-        f"SELECT 1 AS twice FROM {site.sql(table)} AS t WHERE {own}", f"The {who} {{who_id}} is in {{group_id}} already.",
-        "Nothing is left to do.", code="CONFLICT", rule=f"joined:{table.key}", parameter="who_id",
+        f"SELECT 1 AS refused FROM {site.sql(table)} AS t WHERE {own}", f"The {who} {{who_id}} is in {{group_id}} already.",
+        "Nothing is left to do.", code="CONFLICT", rule=f"joined:{table.key}",
+        told=f"the {who} takes part already", parameter="who_id",
     )  # fmt: skip
     state = _first_state(room)
     told = ""
@@ -103,10 +114,10 @@ def join(site: Site, room: Room) -> Tool:
         counts = machine is None or _counts(room, machine.initial)
         if counts:
             draft.refuse(
-                "SELECT 1 AS full WHERE :taken >= :most", f"The {where} {{group_id}} is full: {{taken}} of {{most}}.",
-                f"Choose another {where}, or let somebody leave first.", rule=f"full:{group.key}", parameter="group_id",
+                "SELECT 1 AS refused WHERE :taken >= :most", f"The {where} {{group_id}} is full: {{taken}} of {{most}}.",
+                f"Choose another {where}, or let somebody leave first.", rule=f"full:{group.key}",
+                told=f"the {where} is full", parameter="group_id",
             )  # fmt: skip
-        told = f" Refused when the {where} is full." if counts else ""
     draft.insert(table, {room.person.columns[0]: ":who_id", room.group.columns[0]: ":group_id"}, into="id")
     if state and machine:
         space = f"{_key_condition(site, room)} AND :taken < :most"
@@ -114,8 +125,7 @@ def join(site: Site, room: Room) -> Tool:
         told = f" Where there is room, the place is {state} at once; else it waits ({machine.initial})."
     return draft.tool(
         Words(verb="enroll", template=f"enroll_{site.words.noun(people.key)}_in_{site.words.noun(group.key)}"),
-        f"Let {article(who)} take part in {article(where)}: makes a new {draft.label}.{told} Refused when the {who} is in it already or "
-        f"one of them is not active.",
+        f"Let {article(who)} take part in {article(where)}: makes a new {draft.label}.{told}",
         _answer(site, room),
     )  # fmt: skip
 
@@ -124,10 +134,12 @@ def _key_condition(site: Site, room: Room) -> str:
     table = room.table
     if single_key(table):
         return site.at_key(table)
-    return f"{site.col(table, room.person.columns[0])} = :who_id AND {site.col(table, room.group.columns[0])} = :group_id"
+    return (
+        f"{site.col(table, room.person.columns[0])} = :who_id AND {site.col(table, room.group.columns[0])} = :group_id"
+    )
 
 
-def _answer(site: Site, room: Room) -> replies.Reply:
+def _answer(site: Site, room: Room) -> Reply:
     table = room.table
     if single_key(table):
         return site.row_reply(table)
@@ -147,7 +159,12 @@ def _counts(room: Room, state: str) -> bool:
 def _first_state(room: Room) -> str:
     """The state with a place to which a new row moves at once; '' where it is born with one, or must be approved first."""
     machine = room.table.lifecycle
-    if machine is None or room.cap is None or _counts(room, machine.initial) or machine.initial not in worded(room.table, _WAITING):
+    if (
+        machine is None
+        or room.cap is None
+        or _counts(room, machine.initial)
+        or machine.initial not in worded(room.table, _WAITING)
+    ):
         return ""
     return next((b for b in machine.exits(machine.initial) if _counts(room, b)), "")
 
@@ -159,16 +176,18 @@ def leave(site: Site, room: Room) -> Tool:
     draft = Draft(site, table, "leave")
     draft.row(people, prefix="who_", name=role_word(site, table, room.person), what=f"ID of the {who} who leaves")
     draft.row(group, prefix="group_", name=role_word(site, table, room.group), what=f"ID of the {where} to leave")
-    own = f"{site.col(table, room.person.columns[0])} = :who_id AND {site.col(table, room.group.columns[0])} = :group_id"
+    own = (
+        f"{site.col(table, room.person.columns[0])} = :who_id AND {site.col(table, room.group.columns[0])} = :group_id"
+    )
     state = next(iter(worded(table, _LEFT)), "")
     if machine and state:
         own += f" AND {site.col(table, machine.column)} IN ({listed(origins(table, state))})"
     else:
         need(machine is None and not site.schema.children[table.key])
     draft.refuse(
-        f"SELECT 1 AS none WHERE NOT EXISTS (SELECT 1 FROM {site.sql(table)} AS t WHERE {own})",
+        f"SELECT 1 AS refused WHERE NOT EXISTS (SELECT 1 FROM {site.sql(table)} AS t WHERE {own})",
         f"The {who} {{who_id}} has no place in {{group_id}} that can be given up.", "Look up where they take part.",
-        code="NOT_FOUND", rule=f"joined:{table.key}", parameter="who_id",
+        code="NOT_FOUND", rule=f"joined:{table.key}", told=f"the {who} takes no part", parameter="who_id",
     )  # fmt: skip
     if state:
         draft.enter(table, state, own)
@@ -177,7 +196,7 @@ def leave(site: Site, room: Room) -> Tool:
     told = _promote(draft, room)
     return draft.tool(
         Words(verb="leave", template=f"withdraw_{site.words.noun(people.key)}_from_{site.words.noun(group.key)}"),
-        f"End that {article(who)} takes part in {article(where)}.{told} Refused when there is nothing to end.",
+        f"End that {article(who)} takes part in {article(where)}.{told}",
         replies.of(site, group, "group_"), destructive=not state,
     )  # fmt: skip
 
@@ -190,8 +209,8 @@ def _promote(draft: Draft, room: Room) -> str:
         return ""
     key = site.col(table, table.primary_key[0], "w")
     first = (
-        f"(SELECT {key} FROM {site.sql(table)} AS w WHERE {site.col(table, room.group.columns[0], 'w')} = :group_id AND "
-        f"{site.col(table, machine.column, 'w')} = {listed([machine.initial])} ORDER BY {key} LIMIT 1)"
+        f"(SELECT {key} FROM {site.sql(table)} AS w WHERE {site.col(table, room.group.columns[0], 'w')} = "
+        f":group_id AND {site.col(table, machine.column, 'w')} = {listed([machine.initial])} ORDER BY {key} LIMIT 1)"
     )
     draft.bind(f"SELECT {_bound(site, room)}, {_taken(site, room)}", "most", "taken")
     draft.update(

@@ -10,12 +10,13 @@ from worlddb.tools.kinds.actions import replies
 from worlddb.tools.kinds.actions.assigning import differ
 from worlddb.tools.kinds.actions.copying import carried, header_lines
 from worlddb.tools.kinds.actions.draft import Draft, Unfit, need
-from worlddb.tools.kinds.actions.sights import HAPPENINGS, links, single_key
+from worlddb.tools.kinds.actions.sights import links, open_states, single_key
 from worlddb.tools.model import Param, Tool, Words
 from worlddb.tools.site import Site
 from worlddb.tools.words import article
 
 _MERGED = ("party", "org", "staff", "catalog_item", "taxonomy", "place")
+_SPLIT = ("header", "case", "document", "")
 _MOST_CHILDREN = 10
 _MOST_SPLIT = 50
 
@@ -41,7 +42,12 @@ def merge(site: Site, table: Table) -> Tool:
     need(all(t.archetype not in ("ledger",) for t, _ in children))
     draft = Draft(site, table, "merge")
     label = draft.label
-    draft.row(table, prefix="from_", name=f"duplicate_{site.words.noun(table.key)}", what=f"ID of the duplicate {label}, which is removed")
+    draft.row(
+        table,
+        prefix="from_",
+        name=f"duplicate_{site.words.noun(table.key)}",
+        what=f"ID of the duplicate {label}, which is removed",
+    )
     draft.row(table, prefix="to_", name=f"into_{site.words.noun(table.key)}", what=f"ID of the {label} that remains")
     differ(draft, table)
     draft.usable(table, "to_", "take over another one's records")
@@ -53,9 +59,8 @@ def merge(site: Site, table: Table) -> Tool:
     told = site.words.labels(next(t.key for t, _ in children if t.key != table.key))
     return draft.tool(
         Words(verb="merge", many=True),
-        f"Merge two records of the same {label}: everything that belongs to the duplicate ({told} and the like) goes to the other "
-        f"one, and the duplicate is removed for good. What both have already is kept once. Refused when the remaining one is not "
-        f"active, or when a record that would have to move is frozen.",
+        f"Merge two records of the same {label}: everything that belongs to the duplicate ({told} and the like) goes "
+        f"to the other one, and the duplicate is removed for good. What both have already is kept once.",
         replies.of(site, table, "to_"), destructive=True,
     )  # fmt: skip
 
@@ -76,7 +81,10 @@ def _repoint(draft: Draft, table: Table, child: Table, link: ForeignKey) -> None
         else:
             same = " AND ".join(f"{site.col(child, c, 'o')} = {site.col(child, c)}" for c in together if c != column)
             twin = f"EXISTS (SELECT 1 FROM {site.sql(child)} AS o WHERE {site.col(child, column, 'o')} = :to_id AND {same})"
-        need(child.archetype in ("junction", "assignment", "membership", "settings", "stock") or not site.schema.children[child.key])
+        need(
+            child.archetype in ("junction", "assignment", "membership", "settings", "stock")
+            or not site.schema.children[child.key]
+        )
         draft.delete(child, f"{own} = :from_id AND {twin}")
     draft.update(child, {column: ":to_id"}, f"{own} = :from_id")
 
@@ -96,13 +104,15 @@ def _readdress(draft: Draft, table: Table, child: Table, pair: Polymorphic) -> N
     at = pair.tables.index(table.key)
     need(at < len(values))
     kind = values[at].replace("'", "''")
-    where = f"{site.col(child, pair.type_column)} = '{kind}' AND {site.col(child, pair.id_column)} = CAST(:from_id AS TEXT)"
+    where = (
+        f"{site.col(child, pair.type_column)} = '{kind}' AND {site.col(child, pair.id_column)} = CAST(:from_id AS TEXT)"
+    )
     draft.update(child, {pair.id_column: "CAST(:to_id AS TEXT)"}, where)
 
 
 def split(site: Site, table: Table, child: Table, link: ForeignKey) -> Tool:
     """Some lines of a parent go to a new one."""
-    need(single_key(child) and child.archetype not in HAPPENINGS)
+    need(single_key(child) and child.archetype in ("line", "") and table.archetype in _SPLIT)
     nouns, labels = site.words.nouns(child.key), site.words.labels(child.key)
     key, column = child.primary_key[0], link.columns[0]
     draft = Draft(site, table, f"{child.key}.split")
@@ -118,25 +128,26 @@ def split(site: Site, table: Table, child: Table, link: ForeignKey) -> Tool:
               table=child.key, column=key, convert="keys")
     )  # fmt: skip
     if machine:
-        draft.among([machine.initial], "split")
+        draft.among(open_states(table) or [machine.initial], "split")
     chosen = f"{site.col(child, key)} IN (SELECT value FROM json_each(:lines))"
     theirs = f"{site.col(child, column)} = :id"
     draft.refuse(
-        f"SELECT j.value AS stranger FROM json_each(:lines) AS j WHERE NOT EXISTS (SELECT 1 FROM {site.sql(child)} AS t "
-        f"WHERE {site.col(child, key)} = j.value AND {theirs}) ORDER BY j.key LIMIT 1",
+        f"SELECT j.value AS stranger FROM json_each(:lines) AS j WHERE NOT EXISTS (SELECT 1 FROM "
+        f"{site.sql(child)} AS t WHERE {site.col(child, key)} = j.value AND {theirs}) ORDER BY j.key LIMIT 1",
         f"The {draft.label} {{id}} has no {site.words.label(child.key)} with ID {{stranger}}.",
         f"Give only {labels} of this {draft.label}.", code="NOT_FOUND", parameter="lines",
+        told=f"one of the {labels} belongs elsewhere",
     )  # fmt: skip
     draft.refuse(
-        f"SELECT 1 AS nothing WHERE NOT EXISTS (SELECT 1 FROM {site.sql(child)} AS t WHERE {theirs} AND NOT {chosen})",
+        f"SELECT 1 AS refused WHERE NOT EXISTS (SELECT 1 FROM {site.sql(child)} AS t WHERE {theirs} AND NOT {chosen})",
         f"These are all {labels} of the {draft.label} {{id}}; nothing would stay.", "Leave out one at least.",
-        rule=f"split:{table.key}", parameter="lines",
+        rule=f"split:{table.key}", told="nothing would stay", parameter="lines",
     )  # fmt: skip
     carried(draft, table, into="new_id")
     draft.update(child, {column: ":new_id"}, chosen)
     return draft.tool(
         Words(verb="split", tail=f"by_{nouns}"),
-        f"Split {article(draft.label)}: the {labels} given go to a new one with the same details, the others stay. Answers with the "
-        f"new {draft.label}. Refused when one of them belongs elsewhere or nothing would stay.",
+        f"Split {article(draft.label)}: the {labels} given go to a new one with the same details, the others stay. "
+        f"Answers with the new {draft.label}.",
         replies.with_children(site, table, child, link, "new_"),
     )  # fmt: skip

@@ -7,15 +7,18 @@ from contextlib import suppress
 
 from worlddb.schema.model import ForeignKey, Table
 from worlddb.schema.rules import NoOverlap, SumEq
+from worlddb.semantics.types import is_a
 from worlddb.tools.kinds.actions import replies
-from worlddb.tools.kinds.actions.assigning import differ, none_left, still_open
-from worlddb.tools.kinds.actions.draft import Draft, Unfit
+from worlddb.tools.kinds.actions.assigning import differ, duties, none_left, still_open
+from worlddb.tools.kinds.actions.draft import Draft, Unfit, need
 from worlddb.tools.kinds.actions.sights import HAPPENINGS, is_person, links, open_states, role_word, single_key
+from worlddb.tools.kinds.actions.traces import note
 from worlddb.tools.model import Tool, Words
 from worlddb.tools.site import Site
 from worlddb.tools.words import article
 
-_HOLDERS = ("taxonomy", "place", "resource", "org", "plan", "account", "document", "header", "case")
+_HOLDERS = ("taxonomy", "place", "resource", "org", "account", "document", "header", "case")
+_OWNED = ("account", "catalog_item", "document", "place", "policy", "resource", "subscription", "")
 _MOST_PER_TABLE = 2
 
 
@@ -28,6 +31,7 @@ def propose(site: Site) -> Iterator[Tool]:
                     yield move(site, table, link)
             for link in _ways(site, table, tree=False)[:1]:
                 with suppress(Unfit):
+                    need(not any(link.columns[0] in together for together in table.uniques))
                     yield move_all(site, table, link)
 
 
@@ -39,6 +43,7 @@ def counted(site: Site, table: Table, link: ForeignKey) -> bool:
 def _ways(site: Site, table: Table, *, tree: bool = True) -> list[ForeignKey]:
     """References along which rows may be moved, the most telling first: trees, totals, places."""
     booked = {r.per[0] for r in site.schema.rules if isinstance(r, NoOverlap) and r.table == table.key}
+    charged = {f.columns[0] for f in duties(site, table, nullable=False)}
     found: list[tuple[int, ForeignKey]] = []
     for link in links(table):
         parent, own = site.schema[link.table], link.table == table.key
@@ -48,11 +53,13 @@ def _ways(site: Site, table: Table, *, tree: bool = True) -> list[ForeignKey]:
             found.append((0, link))
         elif not own and counted(site, table, link):
             found.append((1, link))
-        elif not own and table.archetype not in HAPPENINGS and not is_person(parent) and not link.nullable:
+        elif not own and table.archetype not in HAPPENINGS and link.columns[0] not in charged:
             if parent.archetype in _HOLDERS:
                 found.append((2 + _HOLDERS.index(parent.archetype), link))
-            elif not parent.archetype:
-                found.append((9, link))
+            elif is_person(parent) and parent.archetype != "staff" and table.archetype in _OWNED:
+                found.append((20, link))
+            elif not parent.archetype and not is_person(parent):
+                found.append((30, link))
     return [link for _, link in sorted(found, key=lambda pair: pair[0])]
 
 
@@ -65,29 +72,43 @@ def move(site: Site, table: Table, link: ForeignKey) -> Tool:
     draft = Draft(site, table, f"{link.key}.move")
     draft.row(table, [column, *([machine.column] if machine else [])])
     draft.row(
-        parent, prefix="to_", name=f"to_{role}", what=f"ID of the {label} it goes {'under' if own else 'to'}", required=not own
+        parent,
+        prefix="to_",
+        name=f"to_{role}",
+        what=f"ID of the {label} it goes {'under' if own else 'to'}",
+        required=not own,
     )
     if machine and open_states(table):
         draft.among(open_states(table), "moved")
     draft.refuse(
-        f"SELECT 1 AS same WHERE :was_{column} IS :to_id", f"The {draft.label} {{id}} is there already ({{to_id}}).",
+        f"SELECT 1 AS refused WHERE :was_{column} IS :to_id", f"The {draft.label} {{id}} is there already ({{to_id}}).",
         f"Nothing is left to do, or choose another {label}.", code="CONFLICT", rule=f"there:{table.key}.{link.key}",
+        told="it is there already",
         parameter="to_id", when="" if own else "to_id",
     )  # fmt: skip
     draft.usable(parent, "to_", "take anything in")
     if own:
         _not_under_itself(draft, table, column)
-    draft.update(table, {column: ":to_id"}, site.at_key(table))
-    which = (
-        f"under another {label} of the tree, or to the top where none is given. Refused when it would lie under itself."
-        if own
-        else f"to another {label}. Refused when it is there already, is finished, or the {label} is not active."
-    )
+    draft.update(table, {column: ":to_id", **_last_place(site, table, column)}, site.at_key(table))
+    told = note(draft, ("moved",))
+    which = f"under another {label} of the tree, or to the top where none is given." if own else f"to another {label}."
     return draft.tool(
-        Words(verb="move", tail=f"to_{role}" if not own else f"under_{role}"),
-        f"Move {article(draft.label)} {which}{' Totals of both follow.' if counted(site, table, link) else ''}",
+        Words(verb="transfer" if is_person(parent) else "move", tail=f"to_{role}" if not own else f"under_{role}"),
+        f"{'Transfer' if is_person(parent) else 'Move'} {article(draft.label)} "
+        f"{which}{' Totals of both follow.' if counted(site, table, link) else ''}{told}",
         site.row_reply(table),
     )  # fmt: skip
+
+
+def _last_place(site: Site, table: Table, column: str) -> dict[str, str]:
+    """Where rows are numbered within their parent: the next number in the new one."""
+    for together in table.uniques:
+        if column in together and len(together) == 2:
+            other = next(k for k in together if k != column)
+            if is_a(table[other].type, "position_index"):
+                most = f"SELECT coalesce(max({site.col(table, other, 'm')}), 0) + 1 FROM {site.sql(table)} AS m"
+                return {other: f"({most} WHERE {site.col(table, column, 'm')} IS :to_id)"}
+    return {}
 
 
 def _not_under_itself(draft: Draft, table: Table, column: str) -> None:
@@ -96,10 +117,11 @@ def _not_under_itself(draft: Draft, table: Table, column: str) -> None:
     site, key = draft.site, table.primary_key[0]
     own, up = site.col(table, key, "t"), site.col(table, column, "t")
     draft.refuse(
-        f"WITH RECURSIVE above(k) AS (SELECT :to_id UNION SELECT {up} FROM {site.sql(table)} AS t JOIN above ON {own} = k) "
-        f"SELECT 1 AS circle FROM above WHERE k = :id",
+        f"WITH RECURSIVE above(k) AS (SELECT :to_id UNION SELECT {up} FROM {site.sql(table)} AS t JOIN above ON "
+        f"{own} = k) "
+        f"SELECT 1 AS refused FROM above WHERE k = :id",
         f"The {draft.label} {{to_id}} lies under {{id}} or is the same.", f"Choose {article(draft.label)} that is not below it.",
-        rule=f"circle:{table.key}.{column}", parameter="to_id", when="to_id",
+        rule=f"circle:{table.key}.{column}", told="it would lie under itself", parameter="to_id", when="to_id",
     )  # fmt: skip
 
 
@@ -118,7 +140,6 @@ def move_all(site: Site, table: Table, link: ForeignKey) -> Tool:
     draft.update(table, {column: ":to_id"}, theirs, into="moved")
     return draft.tool(
         Words(verb="move", many=True, template=f"move_{{noun}}_to_another_{role}"),
-        f"Move all {'open ' if table.lifecycle else ''}{labels} of one {label} to another. Refused when there are none, or when "
-        f"the {label} that they go to is not active.",
+        f"Move all {'open ' if table.lifecycle else ''}{labels} of one {label} to another.",
         replies.moved(site, table, column, still),
     )  # fmt: skip

@@ -7,14 +7,28 @@ from contextlib import suppress
 
 from worlddb.schema.model import Column, ForeignKey, Table
 from worlddb.tools.kinds.actions import replies
-from worlddb.tools.kinds.actions.copying import header_lines
+from worlddb.tools.kinds.actions.copying import header_lines, owner
 from worlddb.tools.kinds.actions.draft import Draft, Unfit, need
-from worlddb.tools.kinds.actions.sights import HAPPENINGS, holders, is_person, links, open_states, single_key
+from worlddb.tools.kinds.actions.sights import admits, holders, is_person, links, open_states, single_key
 from worlddb.tools.model import Param, Tool, Words
 from worlddb.tools.site import Site
 from worlddb.tools.words import article
 
 _MOST_LINES = 30
+_WHOLES = (
+    "header",
+    "case",
+    "document",
+    "plan",
+    "taxonomy",
+    "policy",
+    "org",
+    "catalog_item",
+    "subscription",
+    "place",
+    "",
+)
+_PARTS = ("line", "assignment", "case", "taxonomy", "document", "resource", "catalog_item", "plan", "rate", "")
 
 
 def propose(site: Site) -> Iterator[Tool]:
@@ -32,11 +46,16 @@ def propose(site: Site) -> Iterator[Tool]:
 
 def _parts(site: Site, table: Table) -> tuple[Table, ForeignKey] | None:
     """A table whose rows are made together with this one's, for want of lines: the first that is nothing by itself."""
-    if not single_key(table) or is_person(table) or table.archetype in HAPPENINGS or table.archetype in ("place", "resource"):
+    if not single_key(table) or table.archetype not in _WHOLES:
         return None
     for child, link in holders(site, table):
-        plain = child.archetype not in (*HAPPENINGS, "booking", "message", "account") and not is_person(child)
-        if plain and single_key(child) and not link.nullable and not link.unique:
+        if (
+            child.archetype in _PARTS
+            and link.key == owner(child).key
+            and single_key(child)
+            and not link.nullable
+            and not link.unique
+        ):
             return child, link
     return None
 
@@ -54,9 +73,12 @@ def ordered(site: Site, child: Table, link: ForeignKey) -> tuple[ForeignKey, Col
 def place(site: Site, table: Table, child: Table, link: ForeignKey) -> Tool:
     """A new parent with its parts; prices come from the catalogue."""
     labels, item = site.words.labels(child.key), ordered(site, child, link)
+    need(table.lifecycle is None or admits(site, child, link, table.lifecycle.initial))
     draft = Draft(site, table, f"{child.key}.place")
     given: dict[str, str] = {}
-    offer = [f.columns[0] for f in links(table) if f.nullable and f.table != table.key and is_person(site.schema[f.table])][:1]
+    offer = [
+        f.columns[0] for f in links(table) if f.nullable and f.table != table.key and is_person(site.schema[f.table])
+    ][:1]
     draft.insert(table, given, into="id", offer=offer)
     inner = draft.inside()
     fields = draft.insert(child, {link.columns[0]: ":id"}, into="item_line", key="", offer=_offered(child))
@@ -64,7 +86,14 @@ def place(site: Site, table: Table, child: Table, link: ForeignKey) -> Tool:
     need(fields)
     schema = {"type": "array", "minItems": 1, "maxItems": _MOST_LINES, "description": f"The {labels}, one object each."}
     draft.ask(
-        Param(key="lines", name=site.words.nouns(child.key), schema=schema, required=True, role="items", fields=tuple(fields))
+        Param(
+            key="lines",
+            name=site.words.nouns(child.key),
+            schema=schema,
+            required=True,
+            role="items",
+            fields=tuple(fields),
+        )
     )
     draft.each("lines", inner)
     verb = {"header": "place", "case": "open", "document": "compile"}.get(table.archetype, "set_up")
@@ -89,13 +118,13 @@ def add_line(site: Site, table: Table, child: Table, link: ForeignKey, item: For
     draft.row(thing, prefix="what_", name=site.words.field(child.key, item.columns[0]).removesuffix("_id"),
               what=f"ID of the {site.words.label(thing.key)} to add")  # fmt: skip
     if machine and open_states(table):
-        draft.among(open_states(table), "added to")
+        draft.among([s for s in open_states(table) if admits(site, child, link, s)], "added to")
     draft.usable(thing, "what_", "be added")
     draft.insert(child, {link.columns[0]: ":id", item.columns[0]: ":what_id"}, into="line_id", offer=["quantity"])
     label = site.words.label(thing.key)
     return draft.tool(
         Words(verb="add", template=f"add_{site.words.noun(thing.key)}_to_{{noun}}"),
-        f"Add {article(label)} to {article(draft.label)} at its present price; totals follow. Answers with the {draft.label} and its "
-        f"{site.words.labels(child.key)}. Refused when the {draft.label} is finished or the {label} is not active.",
+        f"Add {article(label)} to {article(draft.label)} at its present price; totals follow. Answers with the "
+        f"{draft.label} and its {site.words.labels(child.key)}.",
         replies.with_children(site, table, child, link),
     )  # fmt: skip

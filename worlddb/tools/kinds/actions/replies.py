@@ -19,7 +19,9 @@ def moved(site: Site, table: Table, column: str, condition: str) -> Reply:
     labels = site.words.labels(table.key)
 
     def count(bind: str) -> str:
-        return f"(SELECT count(*) FROM {site.sql(table)} AS t WHERE {site.col(table, column)} = :{bind} AND {condition})"
+        return (
+            f"(SELECT count(*) FROM {site.sql(table)} AS t WHERE {site.col(table, column)} = :{bind} AND {condition})"
+        )
 
     return Reply(
         query=Statement(sql=f"SELECT :moved, {count('from_id')}, {count('to_id')}"), shape="value",

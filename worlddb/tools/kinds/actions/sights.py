@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from worlddb.schema.model import Column, ForeignKey, Table
+from worlddb.schema.rules import AnyRule, Immutable, StateReq
 from worlddb.semantics.types import is_a, semantic_type
 from worlddb.tools.site import Site
 from worlddb.tools.words import state_word
@@ -72,6 +73,24 @@ def links(table: Table) -> Iterator[ForeignKey]:
 def holders(site: Site, table: Table) -> Iterator[tuple[Table, ForeignKey]]:
     """The tables that refer to a table by one column, itself aside."""
     return ((t, f) for t, f in site.schema.children[table.key] if len(f.columns) == 1 and t.key != table.key)
+
+
+def admits(site: Site, child: Table, link: ForeignKey, state: str) -> bool:
+    """True where rows may be written below a parent in that state: it neither freezes them nor forbids them."""
+    for rule in site.schema.rules:
+        if rule.table == child.key and not _spares_new_rows(rule, child):
+            if isinstance(rule, Immutable) and rule.holder == link.key and state in rule.states:
+                return False
+            if isinstance(rule, StateReq) and rule.of == link.key and state not in rule.among:
+                return False
+    return True
+
+
+def _spares_new_rows(rule: AnyRule, table: Table) -> bool:
+    """True where a rule speaks of rows in later states only."""
+    machine = table.lifecycle
+    states = rule.where.get(machine.column) if machine else None
+    return bool(machine and isinstance(states, tuple) and machine.initial not in states and isinstance(rule, StateReq))
 
 
 def role_word(site: Site, table: Table, link: ForeignKey) -> str:

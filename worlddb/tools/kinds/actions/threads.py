@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 
-from worlddb.schema.model import Column, ForeignKey, Table
+from worlddb.schema.model import Column, Table
 from worlddb.semantics.types import is_a
 from worlddb.tools.kinds.actions import replies
 from worlddb.tools.kinds.actions.draft import Draft, Unfit, listed, need, settled
-from worlddb.tools.kinds.actions.sights import is_updated_at, open_states, origins, single_key, text_column
-from worlddb.tools.kinds.actions.traces import history, note, talk
+from worlddb.tools.kinds.actions.sights import admits, is_updated_at, open_states, origins, single_key, text_column
+from worlddb.tools.kinds.actions.traces import Below, history, note, talk
 from worlddb.tools.model import Tool, Words
 from worlddb.tools.site import Site
 from worlddb.tools.words import article, state_word, verb
@@ -25,10 +26,10 @@ def propose(site: Site) -> Iterator[Tool]:
             continue
         if (thread := talk(site, table)) is not None:
             with suppress(Unfit):
-                yield comment(site, table, *thread)
+                yield comment(site, table, thread)
             for state in _ends(table)[:_MOST_MOVES]:
                 with suppress(Unfit):
-                    yield close_saying(site, table, *thread, state)
+                    yield close_saying(site, table, thread, state)
         elif history(site, table) is not None:
             for state in _ends(table)[:_MOST_MOVES]:
                 with suppress(Unfit):
@@ -47,51 +48,54 @@ def _ends(table: Table) -> list[str]:
     return sorted(found, key=lambda s: machine is None or s != machine.happy[-1])
 
 
-def _say(draft: Draft, child: Table, link: ForeignKey, text: Column) -> None:
+def _say(draft: Draft, thread: Below) -> None:
     """A new message to the row at :id, with what is said as :body."""
-    site = draft.site
-    draft.value(child, text.key, "body", site.param_name(child, text.key), "What to say.")
-    draft.insert(child, {link.columns[0]: ":id", text.key: ":body"}, into="message_id")
-
-
-def comment(site: Site, table: Table, child: Table, link: ForeignKey) -> Tool:
-    """A new message; the thread counts as changed."""
-    text = text_column(child)
+    site, child, text = draft.site, thread.table, text_column(thread.table)
     need(text is not None)
     assert text is not None
-    machine = table.lifecycle
+    draft.value(child, text.key, "body", site.param_name(child, text.key), "What to say.")
+    draft.insert(child, {**thread.given, text.key: ":body"}, into="message_id")
+
+
+def comment(site: Site, table: Table, thread: Below) -> Tool:
+    """A new message; the thread counts as changed."""
+    child, link, machine = thread.table, thread.link, table.lifecycle
     draft = Draft(site, table, f"{child.key}.comment")
     draft.row(table, [machine.column] if machine else [])
-    _say(draft, child, link, text)
+    if machine and link:
+        draft.among([s for s in machine.states if admits(site, child, link, s)], "commented on")
+    _say(draft, thread)
     changed = next((c for c in table.columns if is_updated_at(c)), None)
     if changed is not None:
         frozen = settled(site, table)
-        still = f" AND {site.col(table, machine.column)} NOT IN ({listed(sorted(frozen))})" if machine and frozen else ""
+        still = (
+            f" AND {site.col(table, machine.column)} NOT IN ({listed(sorted(frozen))})" if machine and frozen else ""
+        )
         draft.update(table, {}, site.at_key(table) + still)
     reply = replies.of(site, child, "message_")
     label = site.words.label(child.key)
     return draft.tool(
         Words(verb="post", template=f"post_{site.words.noun(child.key)}_on_{{noun}}"),
-        f"Post {article(label)} on {article(draft.label)}, which counts as changed now. Answers with the new {label}.", reply,
+        f"Post {article(label)} on {article(draft.label)}, which counts as changed now. Answers with the new {label}.",
+        reply,
     )  # fmt: skip
 
 
-def close_saying(site: Site, table: Table, child: Table, link: ForeignKey, state: str) -> Tool:
+def close_saying(site: Site, table: Table, thread: Below, state: str) -> Tool:
     """A move to an end, with a last message."""
-    text, machine = text_column(child), table.lifecycle
-    need(text is not None and machine is not None)
-    assert text is not None and machine is not None
+    child, link, machine = thread.table, thread.link, table.lifecycle
+    need(machine is not None and (link is None or admits(site, child, link, state)))
+    assert machine is not None
     draft = Draft(site, table, f"{state_word(state)}.{child.key}.say_and_close")
     draft.row(table, [machine.column])
     done = verb(state, entity=table.key)
     draft.among(origins(table, state), done.past)
-    _say(draft, child, link, text)
+    _say(draft, thread)
     draft.enter(table, state, site.at_key(table))
     label = site.words.label(child.key)
     return draft.tool(
         Words(verb=done.imperative, template=f"{done.name('{noun}')}_with_{site.words.noun(child.key)}"),
-        f"{done.of(article(draft.label)).capitalize()} and post {article(label)} that says why. Refused unless it is "
-        f"{' or '.join(origins(table, state))}.",
+        f"{done.of(article(draft.label)).capitalize()} and post {article(label)} that says why.",
         site.row_reply(table),
     )  # fmt: skip
 
@@ -99,8 +103,9 @@ def close_saying(site: Site, table: Table, child: Table, link: ForeignKey, state
 def move_noting(site: Site, table: Table, state: str) -> Tool:
     """A move to an end, with a line of history."""
     machine, log = table.lifecycle, history(site, table)
-    need(machine is not None and log is not None)
-    assert machine is not None and log is not None
+    need(machine and log)
+    assert machine is not None
+    assert log is not None
     draft = Draft(site, table, f"{state_word(state)}.note_and_close")
     draft.row(table, [machine.column])
     done = verb(state, entity=table.key)
@@ -109,8 +114,8 @@ def move_noting(site: Site, table: Table, state: str) -> Tool:
     told = note(draft, (state_word(state), "closed", "completed", "status_changed"))
     need(told)
     return draft.tool(
-        Words(verb=done.imperative, template=f"{done.name('{noun}')}_and_log_{site.words.noun(log[0].key)}"),
-        f"{done.of(article(draft.label)).capitalize()}.{told} Refused unless it is {' or '.join(origins(table, state))}.",
+        Words(verb=done.imperative, template=f"{done.name('{noun}')}_and_log_{site.words.noun(log.table.key)}"),
+        f"{done.of(article(draft.label)).capitalize()}.{told}",
         site.row_reply(table),
     )  # fmt: skip
 
@@ -125,24 +130,23 @@ def escalate(site: Site, table: Table, column: Column) -> Tool:
         draft.among(open_states(table), "escalated")
     word = site.words.column_label(table.key, column.key)
     draft.refuse(
-        f"SELECT 1 AS top WHERE coalesce(:was_{column.key}, {listed([levels[-1]])}) = {listed([levels[-1]])}",
+        f"SELECT 1 AS refused WHERE coalesce(:was_{column.key}, {listed([levels[-1]])}) = {listed([levels[-1]])}",
         f"The {word} of {{id}} is {{was_{column.key}}} already and goes no higher.", "Choose one with a lower one.",
-        rule=f"escalate:{table.key}", parameter="id",
+        rule=f"escalate:{table.key}", told=f"the {word} is at the top", parameter="id",
     )  # fmt: skip
-    steps = " ".join(f"WHEN {listed([a])} THEN {listed([b])}" for a, b in zip(levels, levels[1:], strict=False))
+    steps = " ".join(f"WHEN {listed([a])} THEN {listed([b])}" for a, b in pairwise(levels))
     sets = {column.key: f"CASE {site.col(table, column.key)} {steps} ELSE {site.col(table, column.key)} END"}
     flag = next((c.key for c in table.columns if c.key == "is_escalated"), "")
     draft.update(table, {**sets, **({flag: "1"} if flag else {})}, site.at_key(table))
     told = note(draft, ("escalated",))
     thread = talk(site, table)
-    if not told and thread is not None and (text := text_column(thread[0])) is not None:
+    if not told and thread is not None:
         with suppress(Unfit):
-            _say(draft, *thread, text)
-            told = f" {article(site.words.label(thread[0].key)).capitalize()} says why."
+            _say(draft, thread)
+            told = f" {article(site.words.label(thread.table.key)).capitalize()} says why."
     return draft.tool(
         Words(verb="escalate"),
-        f"Escalate {article(draft.label)}: its {word} goes up one level ({', '.join(levels)}).{told} Refused when it is at the top or "
-        f"finished.",
+        f"Escalate {article(draft.label)}: its {word} goes up one level ({', '.join(levels)}).{told}",
         site.row_reply(table),
     )  # fmt: skip
 
