@@ -13,6 +13,15 @@ b'SQLite format 3'
 ...     list(db.execute("PRAGMA foreign_key_check"))
 []
 
+An agent acts in it through the tools that its staff would use; what it changed is a diff of rows.
+
+>>> session = world.session()
+>>> tool = next(t for t in session.toolset if t.kind == "list")
+>>> session.call(tool.name, {"limit": "all"}).error.code
+'INVALID_ARGUMENT'
+>>> session.call(tool.name).ok, len(session.diff())
+(True, 0)
+
 Names are imported when they are first used, so `import worlddb` costs nothing.
 """
 
@@ -28,29 +37,59 @@ if TYPE_CHECKING:
     from worlddb.schema.model import Schema
     from worlddb.spawner import spawn
     from worlddb.store import Store, open_store
+    from worlddb.tools.model import Result, Tool
+    from worlddb.tools.perturb import Perturbation
+    from worlddb.tools.plugin import Access, ToolError, plugin
+    from worlddb.tools.session import Session, Start, resume
+    from worlddb.tools.toolset import Toolset
+    from worlddb.world.diff import Change, Diff
     from worlddb.world.generate import generate
     from worlddb.world.model import Recipe, World
 
 _HOMES = {
+    "Access": "worlddb.tools.plugin",
+    "Change": "worlddb.world.diff",
+    "Diff": "worlddb.world.diff",
+    "Perturbation": "worlddb.tools.perturb",
     "Recipe": "worlddb.world.model",
+    "Result": "worlddb.tools.model",
     "Schema": "worlddb.schema.model",
+    "Session": "worlddb.tools.session",
+    "Start": "worlddb.tools.session",
     "Store": "worlddb.store",
+    "Tool": "worlddb.tools.model",
+    "ToolError": "worlddb.tools.plugin",
+    "Toolset": "worlddb.tools.toolset",
     "World": "worlddb.world.model",
     "WorlddbError": "worlddb.errors",
     "generate": "worlddb.world.generate",
     "open_store": "worlddb.store",
+    "plugin": "worlddb.tools.plugin",
+    "resume": "worlddb.tools.session",
     "spawn": "worlddb.spawner",
 }
 
 __all__ = [
+    "Access",
+    "Change",
+    "Diff",
+    "Perturbation",
     "Recipe",
+    "Result",
     "Schema",
+    "Session",
+    "Start",
     "Store",
+    "Tool",
+    "ToolError",
+    "Toolset",
     "World",
     "WorlddbError",
     "__version__",
     "generate",
     "open_store",
+    "plugin",
+    "resume",
     "spawn",
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +16,8 @@ from worlddb.schema.model import Schema
 if TYPE_CHECKING:
     import apsw
 
+    from worlddb.tools.perturb import Perturbation
+    from worlddb.tools.plugin import Plugin
     from worlddb.tools.session import Session, Start
     from worlddb.tools.styles import Style
     from worlddb.tools.toolset import Toolset
@@ -101,11 +104,23 @@ class World(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     # --- doors to the rooms above: what people do with a world
 
-    def toolset(self, style: Style | str | None = None, *, sets: str = "crud") -> Toolset:
-        """The API that this world's staff would use; see `worlddb.tools.build.toolset`."""
+    def toolset(
+        self,
+        style: Style | str | None = None,
+        *,
+        sets: str = "crud",
+        perturb: Perturbation | None = None,
+        plugins: Sequence[Plugin | Callable[..., object]] = (),
+    ) -> Toolset:
+        """The API that this world's staff would use, the same one for the same arguments; see `worlddb.tools.build.toolset`."""
         from worlddb.tools.build import toolset
 
-        return toolset(self, style, sets=sets)
+        if style is not None or perturb is not None or plugins:
+            return toolset(self, style, sets=sets, perturb=perturb, plugins=plugins)
+        made: dict[str, Toolset] = self.__dict__.setdefault("_toolsets", {})
+        if sets not in made:
+            made[sets] = toolset(self, sets=sets)
+        return made[sets]
 
     def session(self, toolset: Toolset | None = None, *, start: Start | None = None) -> Session:
         """An episode in which an agent calls the tools of `toolset` (the world's usual one); see `worlddb.tools.session`."""
