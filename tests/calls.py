@@ -20,6 +20,9 @@ JUNK: tuple[Any, ...] = (
 def draw_value(session: Session, param: Param, dice: random.Random) -> Any:
     """A value of a parameter that fits its schema, taken from the world's rows where it speaks of a column."""
     schema = param.schema
+    if param.convert == "spread":
+        found = {f.name: draw_value(session, f, dice) for f in param.fields if dice.random() < 0.4}
+        return {name: value for name, value in found.items() if value is not None}
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     if "array" in types:
         count = dice.randint(
@@ -102,7 +105,7 @@ def draw_call(session: Session, tool: Tool, dice: random.Random) -> dict[str, An
     """Arguments for a tool that look right."""
     share = dice.choice((0.0, 0.3, 0.7))
     params = [p for p in tool.params if p.required]
-    rest = [p for p in tool.params if not p.required]
+    rest = [p for p in tool.params if not p.required and not p.hidden]
     params += [p for p in rest if dice.random() < share]
     found = {p.name: draw_value(session, p, dice) for p in params}
     needed = {p.name for p in tool.params if p.required}
@@ -119,7 +122,7 @@ def spoil(arguments: dict[str, Any], tool: Tool, dice: random.Random) -> Any:
     """Arguments made malformed in one way or another (now and then they stay fine)."""
     way = dice.randrange(8)
     spoilt: dict[Any, Any] = dict(arguments)
-    names = [p.name for p in tool.params] or ["x"]
+    names = [p.name for p in tool.params if not p.hidden] or ["x"]
     if way == 0:
         return dice.choice((*JUNK, "{", b"\xff", '{"a":', "[1]", b"{}"))
     if way == 1 and spoilt:

@@ -43,6 +43,8 @@ class Site:
         self._schemas: dict[tuple[str, str, bool], JsonSchema] = {}
         self._phrases: dict[tuple[str, str], str] = {}
         self._fields: dict[tuple[str, str], Field] = {}
+        self.memo: dict[tuple[str, ...], Any] = {}
+        """What kinds have worked out once, by a key of their choice."""
 
     # --- SQL
 

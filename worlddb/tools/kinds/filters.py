@@ -30,13 +30,8 @@ def filters(site: Site, table: Table, most: int = MOST_FILTERS, skip: Iterable[s
 
     They come in rounds: first a few of every sort, then what is left.
     """
-    left = {c.key: c for c in table.columns if c.key not in set(skip)}
-    sorts = [
-        (3, list(_references(site, table, left))), (1, list(_states(site, table, left))), (2, list(_enums(site, table, left))),
-        (1, list(_deletions(site, table, left))), (1, list(_moments(site, table, left))), (1, list(_numbers(site, table, left))),
-        (1, list(_flags(site, table, left))), (1, list(_hops(site, table))), (1, list(_words(site, table, left))),
-        (1, list(_presences(site, table, left))),
-    ]  # fmt: skip
+    without = set(skip)
+    sorts = [(first, [some for column, some in found if column not in without]) for first, found in _sorts(site, table)]
     chosen = [some for first, found in sorts for some in found[:first]]
     chosen += [some for first, found in sorts for some in found[first:]]
     found: list[Filter] = []
@@ -45,6 +40,27 @@ def filters(site: Site, table: Table, most: int = MOST_FILTERS, skip: Iterable[s
         if len(fresh) == len(some) and len(found) + len(some) <= most:
             found += some
     return found
+
+
+def _sorts(site: Site, table: Table) -> list[tuple[int, list[tuple[str, list[Filter]]]]]:
+    """All filters of a table by sort: how many come in the first round, and each with the column of the table that it is on."""
+    place = ("filters", table.key)
+    if place not in site.memo:
+        all_of_it = {c.key: c for c in table.columns}
+        makers = (
+            (3, _references), (1, _states), (2, _enums), (1, _deletions), (1, _moments), (1, _numbers), (1, _flags),
+            (1, _hops), (1, _words), (1, _presences),
+        )  # fmt: skip
+        site.memo[place] = [
+            (first, [(_own(some[0].param, table), some) for some in make(site, table, all_of_it)])
+            for first, make in makers
+        ]
+    found: list[tuple[int, list[tuple[str, list[Filter]]]]] = site.memo[place]
+    return found
+
+
+def _own(param: Param, table: Table) -> str:
+    return param.column if param.table == table.key and not param.key.startswith("via_") else ""
 
 
 def filtered(sql: str, found: Iterable[Filter], choices: dict[str, dict[str, str]] | None = None) -> Statement:
@@ -164,7 +180,7 @@ def _presence(site: Site, table: Table, column: Column) -> Filter:
     return Filter(param, f" AND ({site.col(table, column.key)} IS NOT NULL) = :{key}")
 
 
-def _hops(site: Site, table: Table) -> Iterator[list[Filter]]:
+def _hops(site: Site, table: Table, left: dict[str, Column]) -> Iterator[list[Filter]]:
     """By a parent's parent: the payments of a guest, through the reservation."""
     direct = {f.table for f in table.foreign_keys} | {table.key}
     for first in single_references(site, table):

@@ -50,6 +50,14 @@ class View(NamedTuple):
 
 def view(site: Site, table: Table) -> View:
     """All columns; in a table whose rows have no title of their own also the titles of the parents that people know it by."""
+    place = ("view", table.key)
+    if place not in site.memo:
+        site.memo[place] = _view(site, table)
+    found: View = site.memo[place]
+    return found
+
+
+def _view(site: Site, table: Table) -> View:
     columns = [c.key for c in table.columns]
     select, source = [site.cols(table, columns)], f"{site.sql(table)} AS t"
     fields = list(site.fields(table))
