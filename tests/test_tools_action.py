@@ -27,6 +27,7 @@ from worlddb.tools.session import Session
 from worlddb.tools.site import Site
 from worlddb.tools.styles import Style, dress
 from worlddb.tools.toolset import Toolset
+from worlddb.tools.words import state_word
 from worlddb.world.generate import generate
 from worlddb.world.model import World
 
@@ -520,15 +521,21 @@ def finished(done: Done) -> None:
     assert child.lifecycle is not None
     before, after = done.one(done.tool.table, done.id)
     assert (before[machine.column], after[machine.column]) in machine.moves
-    column = child.lifecycle.column
+    column, word = child.lifecycle.column, done.tool.key.split(".")[3]
+    (end,) = (s for s in child.lifecycle.states if state_word(s) == word)
     changed = [(b, a) for b, a in done.updated(child.key) if b[column] != a[column]]
-    assert len({a[column] for _, a in changed}) <= 1
+    assert {a[column] for _, a in changed} <= {end}
     links = [f.columns[0] for f in child.foreign_keys if f.table == done.tool.table]
+    ours = [c for c in links if c in _tied_to(done, child)]
     assert all(done.id in [b[c] for c in links] for b, _ in changed)
-    if changed:  # nothing that could go there too is left open
-        could = {a for a, b in child.lifecycle.moves if b == changed[0][1][column]} & set(open_states(child))
-        link = next(c for c in links if changed[0][0][c] == done.id)
-        assert not any(r[link] == done.id and r[column] in could for r in done.on.now(child.key, done.session))
+    # nothing that could go there too is left open
+    could = {a for a, b in child.lifecycle.moves if b == end} & set(open_states(child))
+    assert not any(r[ours[0]] == done.id and r[column] in could for r in done.on.now(child.key, done.session))
+
+
+def _tied_to(done: Done, child: Table) -> list[str]:
+    """The first reference of a child to the table: the one that an action on both speaks of."""
+    return [f.columns[0] for f in child.foreign_keys if f.table == done.tool.table][:1]
 
 
 def spoken(done: Done) -> None:

@@ -7,13 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from worlddb.tools.kinds import aggregate, bulk, link, permits, predicate, read, remove, transition, values, write
+from worlddb.tools.kinds import (
+    actions,
+    aggregate,
+    bulk,
+    link,
+    permits,
+    predicate,
+    read,
+    remove,
+    transition,
+    values,
+    write,
+)
 from worlddb.tools.model import Tool
 from worlddb.tools.site import Site
 
 ROOMS: tuple[Callable[[Site], Iterator[Tool]], ...] = (
     read.propose, aggregate.propose, predicate.propose, permits.propose, write.propose, remove.propose, transition.propose,
-    link.propose, bulk.propose, values.propose,
+    actions.propose, link.propose, bulk.propose, values.propose,
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from worlddb.schema.model import ForeignKey, Table
 from worlddb.schema.rules import Excl, Requires
 from worlddb.tools.kinds.actions import replies
-from worlddb.tools.kinds.actions.draft import Draft, Unfit, listed, moment, need, settled, unusable
+from worlddb.tools.kinds.actions.draft import Draft
 from worlddb.tools.kinds.actions.sights import (
     HAPPENINGS,
     done_states,
@@ -21,6 +21,7 @@ from worlddb.tools.kinds.actions.sights import (
     single_key,
     worded,
 )
+from worlddb.tools.kinds.actions.texts import Unfit, listed, moment, need, settled, unusable
 from worlddb.tools.kinds.actions.traces import note
 from worlddb.tools.model import Tool, Words
 from worlddb.tools.site import Site

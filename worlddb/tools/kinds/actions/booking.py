@@ -9,9 +9,10 @@ from worlddb.schema.model import ForeignKey, Table
 from worlddb.schema.rules import SameParent
 from worlddb.tools.kinds.actions import replies
 from worlddb.tools.kinds.actions.copying import past
-from worlddb.tools.kinds.actions.draft import Draft, Unfit, need, unusable
+from worlddb.tools.kinds.actions.draft import Draft
 from worlddb.tools.kinds.actions.sights import links, open_states, role_word, single_key, temporal
 from worlddb.tools.kinds.actions.slots import Slot, ask_times, clear, in_order, in_the_way, slots
+from worlddb.tools.kinds.actions.texts import Unfit, need, unusable
 from worlddb.tools.kinds.actions.traces import note
 from worlddb.tools.model import Fault, Tool, Words
 from worlddb.tools.site import Site

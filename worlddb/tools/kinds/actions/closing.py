@@ -7,8 +7,9 @@ from contextlib import suppress
 
 from worlddb.schema.model import ForeignKey, Table
 from worlddb.tools.kinds.actions import replies
-from worlddb.tools.kinds.actions.draft import Draft, Unfit, braces, listed, need
+from worlddb.tools.kinds.actions.draft import Draft
 from worlddb.tools.kinds.actions.sights import admits, holders, open_states, origins, single_key
+from worlddb.tools.kinds.actions.texts import Unfit, braces, listed, need
 from worlddb.tools.model import Tool, Words
 from worlddb.tools.site import Site
 from worlddb.tools.words import article, listing, state_word, verb

@@ -9,7 +9,7 @@ from worlddb.schema.model import ForeignKey, Table
 from worlddb.schema.rules import SameParent, StateReq
 from worlddb.semantics.types import is_a
 from worlddb.tools.kinds.actions import replies
-from worlddb.tools.kinds.actions.draft import Draft, Unfit, listed, need, settled
+from worlddb.tools.kinds.actions.draft import Draft
 from worlddb.tools.kinds.actions.sights import (
     HAPPENINGS,
     is_money,
@@ -21,6 +21,7 @@ from worlddb.tools.kinds.actions.sights import (
     temporal,
     worded,
 )
+from worlddb.tools.kinds.actions.texts import Unfit, listed, need, settled
 from worlddb.tools.kinds.actions.traces import note
 from worlddb.tools.model import Tool, Words
 from worlddb.tools.site import Site

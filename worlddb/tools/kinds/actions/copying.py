@@ -9,7 +9,7 @@ from worlddb.schema.model import Column, ForeignKey, Table
 from worlddb.schema.rules import Excl, Monotone, NoOverlap, Requires, UniqueActive, literal
 from worlddb.semantics.types import is_a, semantic_type
 from worlddb.tools.kinds.actions import replies
-from worlddb.tools.kinds.actions.draft import Draft, Unfit, moment, need, with_formulas
+from worlddb.tools.kinds.actions.draft import Draft
 from worlddb.tools.kinds.actions.sights import (
     HAPPENINGS,
     holders,
@@ -19,6 +19,7 @@ from worlddb.tools.kinds.actions.sights import (
     single_key,
     temporal,
 )
+from worlddb.tools.kinds.actions.texts import Unfit, moment, need, with_formulas
 from worlddb.tools.model import Mint, Tool, Words
 from worlddb.tools.site import Site
 from worlddb.tools.words import article

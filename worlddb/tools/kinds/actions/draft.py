@@ -9,29 +9,19 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from worlddb.schema.ddl import bounds, formula_tokens
-from worlddb.schema.model import Column, Table
-from worlddb.schema.rules import Excl, Immutable, Requires, literal, quote
-from worlddb.semantics.types import is_a, semantic_type
+from worlddb.schema.model import Table
+from worlddb.schema.rules import quote
+from worlddb.tools.kinds.actions.newborn import born_broken, known_value, may_lack, sensible_value, there
 from worlddb.tools.kinds.actions.sights import is_updated_at, single_key
+from worlddb.tools.kinds.actions.texts import braces, entering, listed, moment, need, settled, unusable, with_formulas
 from worlddb.tools.kinds.views import bind
 from worlddb.tools.model import Each, Fault, Find, Guard, Mint, Param, Reply, Statement, Step, Tool, Words, Write
-from worlddb.tools.site import Site, or_null
-from worlddb.tools.words import listing, state_word
+from worlddb.tools.site import Site
+from worlddb.tools.words import listing
 from worlddb.world.mint import is_minted
 
 MOST_ASKED = 9
 """Parameters that an action asks for at most; what needs more is no action but a form."""
-
-
-class Unfit(Exception):
-    """A pattern that this schema cannot carry."""
-
-
-def need(fits: object) -> None:
-    """Raises Unfit where something that a pattern needs is not there."""
-    if not fits:
-        raise Unfit
 
 
 class Draft:
@@ -212,7 +202,7 @@ class Draft:
         is needed.
         """
         site, inner = self.site, self._inner is not None
-        need(not _born_broken(site, table, given))
+        need(not born_broken(site, table, given))
         params: list[Param] = []
         mint: list[Mint] = []
         values = dict(given)
@@ -227,11 +217,11 @@ class Draft:
                 mint.append(Mint(into=bound, table=table.key, column=column.key))
                 values[column.key] = f":{bound}"
                 continue
-            known = _known(site, table, column, values)
+            known = known_value(site, table, column, values)
             if known is None and not ask:
-                known = _sensible(site, table, column, prefer)
+                known = sensible_value(site, table, column, prefer)
                 need(known is not None)
-            if column.key in offer or known is None or _may_lack(site, table, column, known):
+            if column.key in offer or known is None or may_lack(site, table, column, known):
                 param = site.value_param(
                     table, column, required=known is None, key=f"{key}{bind(column.key)}", nullable=False
                 )
@@ -241,7 +231,7 @@ class Draft:
                 if param.required is False:
                     params[-1] = replace(params[-1], binds_null=True)
                 if (reference := site.references(table).get(column.key)) is not None:
-                    self._add(_there(site, table, column, bound[1:], reference.columns[0]))
+                    self._add(there(site, table, column, bound[1:], reference.columns[0]))
             else:
                 values[column.key] = known
         need(len(params) <= MOST_ASKED)
@@ -271,168 +261,3 @@ class Draft:
             read_only=False, destructive=destructive, idempotent=idempotent, cross=True,
             writes=self.site.touched(self.changes), rules=tuple(dict.fromkeys((*self.rules, *self.site.met(self.changes)))),
         )  # fmt: skip
-
-
-# --- SQL
-
-
-def listed(values: Iterable[str | int]) -> str:
-    """Values as the inside of an SQL list."""
-    return ", ".join(literal(v) for v in values)
-
-
-def braces(text: str) -> str:
-    """Text for a str.format template."""
-    return text.replace("{", "{{").replace("}", "}}")
-
-
-def moment(column: Column) -> str:
-    """The present, as a column stores it."""
-    return ":today" if semantic_type(column.type).temporal == "date" else ":now"
-
-
-def entering(table: Table, state: str) -> dict[str, str]:
-    """What a row that enters a state gets: the state and its stamp."""
-    machine = table.lifecycle
-    need(machine is not None and state in machine.states)
-    assert machine is not None
-    stamp = machine.stamps.get(state, "")
-    return {machine.column: literal(state), **({stamp: moment(table[stamp])} if stamp else {})}
-
-
-def settled(site: Site, table: Table) -> frozenset[str]:
-    """States in which a row is frozen: its time of change stays as it is when it enters one from another of them."""
-    rules = [r for r in site.schema.rules if isinstance(r, Immutable) and r.table == table.key and not r.holder]
-    return frozenset(str(s) for r in rules for s in r.states)
-
-
-def unusable(site: Site, table: Table, alias: str = "t") -> str:
-    """The condition of rows that nothing new may be done with; '' where the table has no such."""
-    found = []
-    for column in table.columns:
-        sql = site.col(table, column.key, alias)
-        if is_a(column.type, "is_active") or column.key == "is_active":
-            found.append(f"{sql} = 0")
-        elif is_a(column.type, "is_deleted") or column.key in ("is_deleted", "is_archived"):
-            found.append(f"{sql} = 1")
-        elif is_a(column.type, "deleted_at"):
-            found.append(f"{sql} IS NOT NULL")
-        elif column.key in ("left_on", "discontinued_at"):
-            found.append(f"{sql} <= {moment(column)}")
-    machine = table.lifecycle
-    gone = [s for s in machine.states if state_word(s) in _GONE] if machine else []
-    if machine and gone:
-        found.append(f"{site.col(table, machine.column, alias)} IN ({listed(gone)})")
-    return " OR ".join(found)
-
-
-_GONE = frozenset([
-    "archived", "banned", "blocked", "cancelled", "closed", "deceased", "deleted", "dissolved", "ended", "expired", "faulty",
-    "frozen", "inactive", "left", "lost", "out_of_service", "rejected", "retired", "scrapped", "sold", "suspended",
-    "terminated", "trashed", "void", "voided", "withdrawn", "written_off",
-])  # fmt: skip
-
-
-def with_formulas(table: Table, values: dict[str, str]) -> dict[str, str]:
-    """The values and the formulas that read them; operands that are not among the values are the row's own."""
-    found = dict(values)
-    for column in table.columns:
-        if column.formula and found.keys() & set(tokens := formula_tokens(column.formula)):
-            terms = (f"({found[t]})" if t in found else quote(table[t].name) if t[0].isalpha() else t for t in tokens)
-            found[column.key] = " ".join(terms)
-    return found
-
-
-# --- what a new row gets
-
-
-def _known(site: Site, table: Table, column: Column, values: dict[str, str]) -> str | None:
-    """The SQL of what the system itself puts into a column of a new row; None for what must be asked for."""
-    machine = table.lifecycle
-    if machine and column.key == machine.column:
-        return literal(machine.initial)
-    if any(is_a(column.type, t) for t in ("created_at", "updated_at")) or column.key == "created_at":
-        return moment(column)
-    if column.like and (copied := _copied(site, table, column.like, values)):
-        return copied
-    if table.polymorphic and column.key in (table.polymorphic.type_column, table.polymorphic.id_column):
-        need(column.nullable)
-    if column.nullable:
-        return None if _computed_with(table, column) else "NULL"
-    if is_a(column.type, "flag"):
-        return "1" if is_a(column.type, "is_active") else "0"
-    if site.system(table, column):
-        return "0" if semantic_type(column.type).sql != "TEXT" else moment(column)
-    if is_a(column.type, "position_index"):
-        return f"(SELECT coalesce(max({site.col(table, column.key, 'm')}), 0) + 1 FROM {site.sql(table)} AS m)"
-    return None
-
-
-def _computed_with(table: Table, column: Column) -> bool:
-    """True for an operand of a formula that may not be empty: then neither may the operand."""
-    return any(c.formula and not c.nullable and column.key in formula_tokens(c.formula) for c in table.columns)
-
-
-def _may_lack(site: Site, table: Table, column: Column, known: str) -> bool:
-    """True where a value that must be there is copied from a place where there may be none: it may be given then."""
-    role, _, rest = column.like.partition(".")
-    if not known.startswith("(SELECT") or not rest or role not in table.parents:
-        return False
-    source = site.schema[table.parents[role].table][rest]
-    return source.nullable and (not column.nullable or _computed_with(table, column))
-
-
-def _copied(site: Site, table: Table, path: str, values: dict[str, str]) -> str:
-    """The value at a path such as product.price, from the references that the new row gets; '' where they are unknown."""
-    role, _, rest = path.partition(".")
-    if role not in table.parents or len(table.parents[role].columns) != 1 or "." in rest:
-        return ""
-    reference = table.parents[role]
-    parent = site.schema[reference.table]
-    start = values.get(reference.columns[0], "NULL")
-    if start == "NULL" or rest not in parent:
-        return ""
-    key = site.col(parent, reference.ref[0], "p")
-    return f"(SELECT {site.col(parent, rest, 'p')} FROM {site.sql(parent)} AS p WHERE {key} = {start})"
-
-
-def _sensible(site: Site, table: Table, column: Column, prefer: Sequence[str]) -> str | None:
-    """A value for a column that nobody is asked about."""
-    kind = semantic_type(column.type)
-    if column.values:
-        words = {state_word(v): v for v in column.values}
-        return literal(next((words[p] for p in prefer if p in words), column.values[0]))
-    if column.key in site.references(table):
-        return None
-    if kind.temporal in ("date", "datetime"):
-        return moment(column)
-    if kind.sql != "TEXT":
-        low = bounds(column, kind)[0]
-        return str(max(0, int(low or 0)))
-    return None
-
-
-def _there(site: Site, table: Table, column: Column, bound: str, home: str) -> Guard:
-    guard = site.parent_guard(table, site.references(table)[home], bound)
-    return Guard(query=guard.query, fault=replace(guard.fault, parameter=bound.removeprefix("item_")), when=bound)
-
-
-def _born_broken(site: Site, table: Table, given: dict[str, str]) -> bool:
-    """True where a rule asks for more than a row can have at its birth: children, or one of several references."""
-    for rule in site.schema.rules:
-        if rule.table != table.key:
-            continue
-        machine = table.lifecycle
-        states = rule.where.get(machine.column) if machine else None
-        if isinstance(states, tuple) and machine and machine.initial not in states:
-            continue
-        if isinstance(rule, Requires) and "self" in rule.match.values():
-            return True
-        if isinstance(rule, Excl) and rule.one_of:
-            columns = {table.parents[p].columns[0] if p in table.parents else p for p in rule.one_of}
-            if len(columns & set(given)) != 1:
-                return True
-    return False
-
-
-__all__ = ["Draft", "Unfit", "braces", "entering", "listed", "moment", "need", "or_null", "settled", "unusable"]

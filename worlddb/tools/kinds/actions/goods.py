@@ -13,8 +13,9 @@ from worlddb.schema.model import Column, ForeignKey, Table
 from worlddb.schema.rules import SumEq
 from worlddb.semantics.types import is_a, semantic_type
 from worlddb.tools.kinds.actions import replies
-from worlddb.tools.kinds.actions.draft import Draft, Unfit, need
+from worlddb.tools.kinds.actions.draft import Draft
 from worlddb.tools.kinds.actions.sights import holders, links, single_key
+from worlddb.tools.kinds.actions.texts import Unfit, need
 from worlddb.tools.model import Tool, Words
 from worlddb.tools.site import Site
 from worlddb.tools.words import article

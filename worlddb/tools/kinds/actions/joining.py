@@ -9,8 +9,9 @@ from typing import NamedTuple
 from worlddb.schema.model import ForeignKey, Table
 from worlddb.schema.rules import Cap, Scope
 from worlddb.tools.kinds.actions import replies
-from worlddb.tools.kinds.actions.draft import Draft, Unfit, entering, listed, need, settled
+from worlddb.tools.kinds.actions.draft import Draft
 from worlddb.tools.kinds.actions.sights import is_person, links, origins, role_word, single_key, worded
+from worlddb.tools.kinds.actions.texts import Unfit, entering, listed, need, settled
 from worlddb.tools.model import Reply, Tool, Words
 from worlddb.tools.site import Site
 from worlddb.tools.words import article

@@ -9,8 +9,9 @@ from worlddb.schema.model import ForeignKey, Polymorphic, Table
 from worlddb.tools.kinds.actions import replies
 from worlddb.tools.kinds.actions.assigning import differ
 from worlddb.tools.kinds.actions.copying import carried, header_lines
-from worlddb.tools.kinds.actions.draft import Draft, Unfit, need
+from worlddb.tools.kinds.actions.draft import Draft
 from worlddb.tools.kinds.actions.sights import links, open_states, single_key
+from worlddb.tools.kinds.actions.texts import Unfit, need
 from worlddb.tools.model import Param, Tool, Words
 from worlddb.tools.site import Site
 from worlddb.tools.words import article

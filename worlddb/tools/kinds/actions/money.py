@@ -10,8 +10,9 @@ from worlddb.schema.model import Column, ForeignKey, Table
 from worlddb.schema.rules import Cap, Scope, SumLe, Where
 from worlddb.semantics.types import is_a
 from worlddb.tools.kinds.actions import replies
-from worlddb.tools.kinds.actions.draft import Draft, Unfit, entering, listed, need, settled
+from worlddb.tools.kinds.actions.draft import Draft
 from worlddb.tools.kinds.actions.sights import is_money, links, origins, single_key, worded
+from worlddb.tools.kinds.actions.texts import Unfit, entering, listed, need, settled
 from worlddb.tools.model import Tool, Words
 from worlddb.tools.site import Site
 from worlddb.tools.words import article, state_word

@@ -10,8 +10,9 @@ from worlddb.schema.rules import NoOverlap, SumEq
 from worlddb.semantics.types import is_a
 from worlddb.tools.kinds.actions import replies
 from worlddb.tools.kinds.actions.assigning import differ, duties, none_left, still_open
-from worlddb.tools.kinds.actions.draft import Draft, Unfit, need
+from worlddb.tools.kinds.actions.draft import Draft
 from worlddb.tools.kinds.actions.sights import HAPPENINGS, is_person, links, open_states, role_word, single_key
+from worlddb.tools.kinds.actions.texts import Unfit, need
 from worlddb.tools.kinds.actions.traces import note
 from worlddb.tools.model import Tool, Words
 from worlddb.tools.site import Site

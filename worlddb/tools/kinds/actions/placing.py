@@ -8,8 +8,9 @@ from contextlib import suppress
 from worlddb.schema.model import Column, ForeignKey, Table
 from worlddb.tools.kinds.actions import replies
 from worlddb.tools.kinds.actions.copying import header_lines, owner
-from worlddb.tools.kinds.actions.draft import Draft, Unfit, need
+from worlddb.tools.kinds.actions.draft import Draft
 from worlddb.tools.kinds.actions.sights import admits, holders, is_person, links, open_states, single_key
+from worlddb.tools.kinds.actions.texts import Unfit, need
 from worlddb.tools.model import Param, Tool, Words
 from worlddb.tools.site import Site
 from worlddb.tools.words import article

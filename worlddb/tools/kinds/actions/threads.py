@@ -9,8 +9,9 @@ from itertools import pairwise
 from worlddb.schema.model import Column, Table
 from worlddb.semantics.types import is_a
 from worlddb.tools.kinds.actions import replies
-from worlddb.tools.kinds.actions.draft import Draft, Unfit, listed, need, settled
+from worlddb.tools.kinds.actions.draft import Draft
 from worlddb.tools.kinds.actions.sights import admits, is_updated_at, open_states, origins, single_key, text_column
+from worlddb.tools.kinds.actions.texts import Unfit, listed, need, settled
 from worlddb.tools.kinds.actions.traces import Below, history, note, talk
 from worlddb.tools.model import Tool, Words
 from worlddb.tools.site import Site

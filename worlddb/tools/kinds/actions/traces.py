@@ -8,8 +8,9 @@ from typing import NamedTuple
 from worlddb.schema.model import ForeignKey, Table
 from worlddb.schema.rules import Acyclic, DateOrder, literal
 from worlddb.semantics.types import is_a
-from worlddb.tools.kinds.actions.draft import Draft, Unfit
+from worlddb.tools.kinds.actions.draft import Draft
 from worlddb.tools.kinds.actions.sights import holders, is_person, single_key, text_column
+from worlddb.tools.kinds.actions.texts import Unfit
 from worlddb.tools.site import Site
 from worlddb.tools.words import state_word
 
