@@ -16,8 +16,12 @@ from tests.bench.stages import Effort, scaled
 from tests.calls import draw_call
 from worlddb.schema.model import Table
 from worlddb.schema.rules import quote
+from worlddb.tools.kinds import propose
 from worlddb.tools.model import Tool
 from worlddb.tools.session import Session, resume
+from worlddb.tools.site import Site
+from worlddb.tools.styles import Style, dress
+from worlddb.tools.toolset import Toolset
 from worlddb.world.generate import generate
 from worlddb.world.model import World
 
@@ -39,12 +43,15 @@ class Scene:
         self.world: World = generate(seed, profile)
         self.toolset = self.world.toolset(sets="both")
         self.session: Session = self.world.session(self.toolset)
+        self._drafts = {t.key for t in propose(Site(self.world.schema))}
         self.table = max(
             (t for t in self.world.schema.tables if self._suits(t)), key=lambda t: self.world.counts[t.key]
         )
 
     def _suits(self, table: Table) -> bool:
-        return len(table.primary_key) == 1 and bool(table.foreign_keys) and self._named(table, "get") is not None
+        whole = len(table.primary_key) == 1 and bool(table.foreign_keys) and self._named(table, "get") is not None
+        parent = self.world.schema[table.foreign_keys[0].table] if whole else table
+        return whole and len(parent.primary_key) == 1 and f"{parent.key}.get_with_{table.key}" in self._drafts
 
     def _named(self, table: Table, what: str) -> Tool | None:
         return self.toolset.by_key(f"{table.key}.{what}")
@@ -90,6 +97,21 @@ class Scene:
     def _by_parent(self, tool: Tool) -> Any:
         column = self.table.foreign_keys[0].columns[0]
         return next((p for p in tool.params if p.key == column), None)
+
+    @cached_property
+    def joining(self) -> tuple[Session, tuple[str, bytes]]:
+        """A session whose one tool gets a parent with its children, two tables in one answer, and a call of it."""
+        site, style = Site(self.world.schema), Style()
+        reference = self.table.foreign_keys[0]
+        parent = self.world.schema[reference.table]
+        draft = next(t for t in propose(site) if t.key == f"{parent.key}.get_with_{self.table.key}")
+        session = self.world.session(Toolset(self.world.schema, dress((draft,), style, site.words), style))
+        column, name = quote(self.table[reference.columns[0]].name), quote(self.table.name)
+        busy = session.rows(
+            f"SELECT {column} FROM {name} WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY abs(count(*) - 10), 1 LIMIT 1"
+        )
+        tool = session.toolset.tools[0]
+        return session, (tool.name, orjson.dumps({tool.params[0].name: busy[0][0]}))
 
     @cached_property
     def writing(self) -> tuple[str, bytes]:
@@ -149,6 +171,7 @@ def _calls(scene: Scene, effort: Effort, note: str) -> Iterator[Row]:
 
     app = NaiveApp(scene.world, scene.table, scene.key)
     session = scene.session
+    joined, join = scene.joining
 
     def ours(call: tuple[str, bytes]) -> Way:
         return _repeat(lambda: session.call(*call).json, setup=session.reset)
@@ -163,6 +186,8 @@ def _calls(scene: Scene, effort: Effort, note: str) -> Iterator[Row]:
             "naive get": _repeat(app.get, 60),
             "list": ours(scene.listing),
             "naive list": _repeat(app.list, 60),
+            "join": _repeat(lambda: joined.call(*join).json, setup=joined.reset),
+            "naive join": _repeat(lambda: app.join(orjson.loads(join[1])), 60),
             "write": _repeat(undone, setup=session.reset),
             "naive write": _repeat(app.write, 60),
         },
@@ -170,6 +195,7 @@ def _calls(scene: Scene, effort: Effort, note: str) -> Iterator[Row]:
     )
     assert session.call(*scene.read).ok
     assert session.call(*scene.writing).ok
+    assert joined.call(*join).ok
     session.reset()
     naive = "pydantic arguments, SQLModel session, JSON"
     size = scene.profile
@@ -179,6 +205,12 @@ def _calls(scene: Scene, effort: Effort, note: str) -> Iterator[Row]:
         f"list call, at most 20 rows of a parent, {note}",
         found["list"],
         naive={naive: found["naive list"]},
+    )
+    yield _row(
+        f"act.join.{size}",
+        f"a row with its children, two tables, {note}",
+        found["join"],
+        naive={naive: found["naive join"]},
     )
     yield _row(
         f"act.write.{size}",

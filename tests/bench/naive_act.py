@@ -24,7 +24,8 @@ class NaiveApp:
         connection = engine.raw_connection()
         connection.driver_connection.deserialize(world.image)  # type: ignore[union-attr]
         self._orm = Orm(engine)
-        self._model = world.models()[table.key]
+        models = world.models()
+        self._model, self._above = models[table.key], models[table.foreign_keys[0].table]
         self._key, self._id = key, table[table.primary_key[0]].name
         self._parent = table[table.foreign_keys[0].columns[0]].name
         self._changed = (
@@ -49,6 +50,16 @@ class NaiveApp:
         parent = getattr(row, self._parent)
         found = self._orm.exec(select(self._model).where(getattr(self._model, self._parent) == parent).limit(20)).all()
         made = json.dumps([one.model_dump(mode="json") for one in found])
+        self._orm.expire_all()
+        return made
+
+    def join(self, given: dict[str, Any]) -> str:
+        """A parent with its children."""
+        key = next(iter(given.values()))
+        row = self._orm.get(self._above, key)
+        own = getattr(self._model, self._parent) == key
+        found = self._orm.exec(select(self._model).where(own).limit(50)).all()
+        made = json.dumps(row.model_dump(mode="json") | {"children": [one.model_dump(mode="json") for one in found]})
         self._orm.expire_all()
         return made
 
@@ -91,8 +102,15 @@ class Excepts:
         self._db = world.connect()
         self._db.execute("ATTACH ':memory:' AS base").fetchall()
         self._db.deserialize("base", world.image)
-        for sql, binds in session._log.redo:
-            self._db.execute(sql, binds).fetchall()
+        self._db.execute("PRAGMA foreign_keys = OFF").fetchall()
+        for change in session.diff().changes:
+            table = world.schema[change.table]
+            if change.before is not None:
+                where = " AND ".join(f"{quote(table[k].name)} = ?" for k in table.primary_key)
+                self._db.execute(f"DELETE FROM main.{quote(table.name)} WHERE {where}", change.key)
+            if change.after is not None:
+                holes = ", ".join("?" * len(change.after))
+                self._db.execute(f"INSERT INTO main.{quote(table.name)} VALUES ({holes})", change.after)
         self._tables = [quote(t.name) for t in world.schema.tables]
 
     def diff(self) -> list[Any]:

@@ -332,7 +332,8 @@ def _move(table: Table, machine: Lifecycle) -> Law:
             f"WHERE was IS NOT state AND ((was, state) IN (VALUES {moves})) IS NOT 1",
         binds=(("old", machine.column), ("new", machine.column)),
         say=f"{table_of(table)}: it goes {ways or 'nowhere'}.",
-        cure=f"{column_of(table, machine.column)} of {table_of(table)} is {{was}}; from there it goes to {{ways}}, not to {{state}}",
+        cure=f"{column_of(table, machine.column)} of {table_of(table)} is {{was}}; "
+             "from there it goes to {ways}, not to {state}",
     )  # fmt: skip
 
 
