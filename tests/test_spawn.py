@@ -252,9 +252,10 @@ def test_a_full_disk(reference_content, tmp_path, workers, limit):
     code = f"{limit} from worlddb.cli import cli; cli({arguments!r})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=ROOT)
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: ")
-    assert "cannot be written" in done.stderr
-    assert done.stderr.count("\n") == 1
+    *progress, told = done.stderr.splitlines()  # a slow machine tells how far it is
+    assert told.startswith("Error: ")
+    assert "cannot be written" in told
+    assert all(line.startswith("growing worlds: ") for line in progress)
     assert not list(home.rglob("*.partial"))
     assert run("spawn", "--resume", "--out", home).returncode == 0
     assert content(home) == reference_content
