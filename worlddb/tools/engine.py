@@ -54,7 +54,9 @@ class Runner:
         self._terms = terms.beside({(p.table, p.column): p.name for p in every if p.column and p.role == "value"})
         self._names = {p.key: p.name for p in tool.params}
         self._names |= {f.key: f"{p.name}.{f.name}" for p in tool.params if p.convert == "spread" for f in p.fields}
-        self._names |= {f"item_{f.key}": f.name for p in tool.params if p.convert != "spread" for f in p.fields}
+        for field in (f for p in tool.params if p.convert != "spread" for f in p.fields):
+            self._names.setdefault(field.key, field.name)
+            self._names[f"item_{field.key}"] = field.name
         self._answer = _Answer(tool.reply)
         self._writing = bool(tool.steps) and not tool.read_only
 

@@ -13,9 +13,9 @@ from worlddb.schema.model import Column, Lifecycle, Table
 from worlddb.schema.rules import Excl, literal, quote
 from worlddb.semantics.types import is_a, semantic_type
 from worlddb.tools.kinds.parents import reference_guards, target_guard
-from worlddb.tools.kinds.rows import Change, compute, now_of, says_gone, speaks_of
+from worlddb.tools.kinds.rows import compute, now_of, says_gone, speaks_of
 from worlddb.tools.model import Find, Guard, Mint, Param, Statement, Write
-from worlddb.tools.site import Site
+from worlddb.tools.site import Made, Site
 from worlddb.tools.words import state_word
 from worlddb.world.mint import is_minted
 
@@ -43,7 +43,7 @@ class Insertion(NamedTuple):
 
     params: tuple[Param, ...]
     steps: tuple[Find | Guard | Write, ...]
-    change: Change
+    change: Made
 
 
 def own_bind(prefix: str = "") -> str:

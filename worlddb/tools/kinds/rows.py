@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias
 
 from msgspec.structs import replace
 
@@ -12,11 +11,8 @@ from worlddb.schema.model import Column, ForeignKey, Table
 from worlddb.schema.rules import quote
 from worlddb.semantics.types import is_a, semantic_type
 from worlddb.tools.model import Fault, Field, Find, Guard, Reply, Statement, Step, Tool, Write
-from worlddb.tools.site import Site
+from worlddb.tools.site import Made, Site
 from worlddb.tools.words import listing, state_word, verb
-
-Change: TypeAlias = tuple[str, str, tuple[str, ...]]
-"""Table key, 'insert', 'update' or 'delete', and the keys of the columns that are set."""
 
 LINKS = ("junction", "assignment", "membership", "stock")
 """Archetypes whose rows tie two parents together."""
@@ -107,7 +103,7 @@ def changing(
     return Write(statement=Statement(sql=sql, clauses=texts), table=table.key, op="update", columns=columns)
 
 
-def change_of(write: Write) -> Change:
+def change_of(write: Write) -> Made:
     """What a Write changes."""
     return (write.table, write.op, write.columns)
 
@@ -115,7 +111,7 @@ def change_of(write: Write) -> Change:
 # --- tools
 
 
-def finish(site: Site, tool: Tool, changes: Iterable[Change]) -> Tool:
+def finish(site: Site, tool: Tool, changes: Iterable[Made]) -> Tool:
     """A writing tool with what it may change and which rules may refuse it: the schema's, and those of its own guards."""
     every = tuple(changes)
     own = dict.fromkeys(f.rule for f in _faults(tool.steps) if f.rule)
