@@ -94,6 +94,8 @@ def _made(schema: dict[str, Any], types: list[str], dice: random.Random) -> Any:
         return f"person{dice.randint(1, 10**9)}@example.org"
     if schema.get("format") == "uuid":
         return "123e4567-e89b-42d3-a456-426614174000"
+    if schema.get("pattern", "").endswith("-[0-9]+$"):
+        return f"{schema['pattern'].removeprefix('^').removesuffix('[0-9]+$')}00001"
     if "pattern" in schema and r"\d{4}-" in schema["pattern"]:
         return f"2025-0{dice.randint(1, 9)}-1{dice.randint(0, 9)} 1{dice.randint(0, 9)}:00:00"
     if "pattern" in schema and "[01]" in schema["pattern"]:

@@ -12,12 +12,14 @@ import pytest
 
 import worlddb
 from tests.calls import draw_call, spoil
+from worlddb.schema.rules import quote
 from worlddb.tools.model import CODES, Each, Find, Guard, Param, Tool
 from worlddb.tools.session import Session
+from worlddb.tools.toolset import Toolset
 from worlddb.world.model import World
 
 FEW, MANY = range(300, 308), range(200)
-TRIES = 60
+TRIES, ROWS = 60, 300
 ABSENT = {"integer": 987654321, "uuid": "00000000-0000-4000-8000-000000000000"}
 
 
@@ -61,33 +63,45 @@ def absent(param: Param) -> Any:
     )
 
 
+def draws(world: World, toolset: Toolset, tool: Tool, dice: random.Random) -> Iterator[dict[str, Any]]:
+    """Arguments to try: drawn ones, then with every key that the world has for what the tool is about."""
+    session = world.session(toolset)
+    for _ in range(TRIES):
+        yield draw_call(session, tool, dice)
+    keys = [p for p in tool.params if p.role == "key" and p.required and "array" not in p.schema["type"]]
+    if keys and (table := world.schema[keys[0].table]).primary_key == (keys[0].column,):
+        column, name = quote(table[keys[0].column].name), quote(table.name)
+        for (key,) in session.rows(f"SELECT {column} FROM {name} ORDER BY 1 LIMIT {ROWS}"):
+            yield {**draw_call(session, tool, dice), keys[0].name: key}
+
+
 def call_every_tool(world: World) -> tuple[Counter[str], list[str]]:
-    """Each tool called with arguments from the world: tools that succeeded, by kind, and the keys of those that never did."""
+    """Each tool called with arguments from the world: tools that succeeded, by kind, and those that never did, with the codes."""
     toolset = world.toolset()
     dice, good, never = random.Random(world.recipe.seed), Counter[str](), []
     for tool in toolset:
         jsonschema.Draft202012Validator.check_schema(tool.parameters)
         jsonschema.Draft202012Validator.check_schema(tool.returns)
-        answer = jsonschema.Draft202012Validator(tool.returns)
-        succeeded = False
-        for _ in range(TRIES):
+        answer, codes = jsonschema.Draft202012Validator(tool.returns), set()
+        for arguments in draws(world, toolset, tool, dice):
             session = world.session(toolset)
-            result = session.call(tool.name, draw_call(session, tool, dice))
+            result = session.call(tool.name, arguments)
             if result.ok:
                 answer.validate(result.data)
-                again = session.call(tool.name, session.journal[0].arguments)
+                again = session.call(tool.name, arguments)
                 if tool.read_only:
                     assert again.json == result.json
                     assert not len(session.diff())
                 for rule in world.schema.rules if not tool.read_only else ():
                     assert not session.rows(rule.violations(world.schema)), (tool.key, rule.say)
-                succeeded = True
+                good[tool.kind] += 1
                 break
             check_error(tool, result)
             assert not len(session.diff())
-        good[tool.kind] += succeeded
-        if not succeeded:
-            never.append(tool.key)
+            codes.add(result.error.code)  # type: ignore[union-attr]
+        else:
+            assert codes & {"RULE_VIOLATION", "CONFLICT", "FORBIDDEN", "NOT_FOUND"}, (tool.key, codes)
+            never.append(f"{world.id} {tool.key}: {', '.join(sorted(codes))}")
     return good, never
 
 
@@ -95,7 +109,7 @@ def call_every_tool(world: World) -> tuple[Counter[str], list[str]]:
 def test_every_tool_can_be_called(seed):
     world = worlddb.generate(seed)
     good, never = call_every_tool(world)
-    assert sum(good.values()) >= 0.85 * (sum(good.values()) + len(never)), never
+    assert sum(good.values()) >= 0.9 * (sum(good.values()) + len(never)), never
 
 
 @pytest.mark.campaign
@@ -105,9 +119,9 @@ def test_every_tool_of_two_hundred_worlds_can_be_called(block):
     for seed in MANY[block * 10 : block * 10 + 10]:
         found, lost = call_every_tool(worlddb.generate(seed))
         good += found
-        never += [f"{seed}: {key}" for key in lost]
+        never += lost
     print(f"tools that succeeded, by kind: {dict(good)}; never: {never}")
-    assert sum(good.values()) >= 0.92 * (sum(good.values()) + len(never)), never
+    assert sum(good.values()) >= 0.9 * (sum(good.values()) + len(never)), never
 
 
 @pytest.mark.parametrize("seed", FEW)

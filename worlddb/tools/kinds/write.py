@@ -10,7 +10,7 @@ from worlddb.schema.ddl import bounds, formula_tokens
 from worlddb.schema.model import Column, ForeignKey, Table
 from worlddb.schema.rules import quote
 from worlddb.semantics.types import semantic_type
-from worlddb.tools.kinds.fresh import insertion
+from worlddb.tools.kinds.fresh import Insertion, insertion
 from worlddb.tools.kinds.parents import reference_guards
 from worlddb.tools.kinds.remove import switch_column
 from worlddb.tools.kinds.rows import GONE, LINKS, change_of, changing, finish, sides, touch
@@ -72,8 +72,10 @@ def create_with(site: Site, table: Table) -> Iterator[Tool]:
         return
     for child, reference in site.schema.children[table.key]:
         if _is_part(site, child, reference) and child.key != table.key:
-            yield _create_with(site, table, child, reference)
-            return
+            part = insertion(site, child, fixed={reference.columns[0]: ":id"}, prefix="item_")
+            if part.params:  # else there is nothing to say of a child
+                yield _create_with(site, table, child, reference, part)
+                return
 
 
 def _is_part(site: Site, child: Table, reference: ForeignKey) -> bool:
@@ -91,9 +93,8 @@ def _is_part(site: Site, child: Table, reference: ForeignKey) -> bool:
     )
 
 
-def _create_with(site: Site, table: Table, child: Table, reference: ForeignKey) -> Tool:
+def _create_with(site: Site, table: Table, child: Table, reference: ForeignKey, part: Insertion) -> Tool:
     made = insertion(site, table)
-    part = insertion(site, child, fixed={reference.columns[0]: ":id"}, prefix="item_")
     label, labels = site.words.label(child.key), site.words.labels(child.key)
     name = site.words.nouns(child.key)
     if name in {p.name for p in made.params}:
