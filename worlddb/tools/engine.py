@@ -208,16 +208,17 @@ class _Answer:
         self, host: Host, rows: list[tuple[Any, ...]], binds: dict[str, Any], seen: list[Seen]
     ) -> list[dict[str, Any]]:
         seen += [(table, at, rows) for table, at in self.reply.keys]
-        names, found = self._names, []
-        for row in rows:
-            one = dict(zip(names, row))  # noqa: B905 - a row may go on after the fields: with keys that are only logged
-            for at, convert in self._converts:
-                if row[at] is not None:
-                    one[names[at]] = convert(row[at])
-            for name, inner in self._nested:
+        names = self._names
+        found = [dict(zip(names, row)) for row in rows]  # noqa: B905 - a row may go on, with keys that are only logged
+        for at, convert in self._converts:
+            name = names[at]
+            for one in found:
+                if one[name] is not None:
+                    one[name] = convert(one[name])
+        for name, inner in self._nested:
+            for one, row in zip(found, rows, strict=True):
                 own = {**binds, **{f.key: row[i] for i, f in enumerate(self.reply.fields)}}
                 one[name] = inner.make(host, own, seen)[inner.reply.items]
-            found.append(one)
         return found
 
     def _page(self, host: Host, binds: dict[str, Any], items: list[Any], more: bool) -> dict[str, Any]:
