@@ -17,6 +17,10 @@ JUNK: tuple[Any, ...] = (
 )  # fmt: skip
 
 
+CODED = {"^[A-Z]{3}$": "EUR", "^[A-Z]{2}$": "DE", "^[a-z]{2}$": "de", "^[a-z]{2}_[A-Z]{2}$": "de_DE"}
+"""A value of each pattern that codes have."""
+
+
 def draw_value(session: Session, param: Param, dice: random.Random) -> Any:
     """A value of a parameter that fits its schema, taken from the world's rows where it speaks of a column."""
     schema = param.schema
@@ -96,6 +100,8 @@ def _made(schema: dict[str, Any], types: list[str], dice: random.Random) -> Any:
         return "123e4567-e89b-42d3-a456-426614174000"
     if schema.get("pattern", "").endswith("-[0-9]+$"):
         return f"{schema['pattern'].removeprefix('^').removesuffix('[0-9]+$')}00001"
+    if schema.get("pattern") in CODED:
+        return CODED[schema["pattern"]]
     if "pattern" in schema and r"\d{4}-" in schema["pattern"]:
         return f"2025-0{dice.randint(1, 9)}-1{dice.randint(0, 9)} 1{dice.randint(0, 9)}:00:00"
     if "pattern" in schema and "[01]" in schema["pattern"]:

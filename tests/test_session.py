@@ -241,6 +241,33 @@ def test_the_journal_knows_what_was_read():
     assert reads <= set(map(tuple, every))
 
 
+@pytest.mark.parametrize(
+    "sql",
+    ["UPDATE {t} SET {k} = 1", "DELETE FROM {t}", "DROP TABLE {t}", "COMMIT", "ROLLBACK", "PRAGMA foreign_keys = OFF", "BEGIN",
+     "WITH x AS (SELECT 1) DELETE FROM {t}", "SELECT 1; DELETE FROM {t}", "ATTACH ':memory:' AS other", "CREATE TEMP TABLE y (a)",
+     "SAVEPOINT s", "PRAGMA user_version = 3"],
+)  # fmt: skip
+def test_graders_only_look(sql):
+    world = worlddb.generate(5)
+    session, other = world.session(), world.session()
+    before = contents(world, session.rows)
+    table = world.schema.tables[0]
+    with pytest.raises(BadRequest, match="only queries"):
+        session.rows(sql.format(t=quote(table.name), k=quote(table.columns[0].name)))
+    assert contents(world, session.rows) == contents(world, other.rows) == before
+    name, arguments = writing(world, session)
+    assert session.call(name, arguments).ok
+    with pytest.raises(worlddb.WorlddbError, match="no such table"):
+        session.rows("SELECT * FROM nothing_here")
+
+
+def test_a_diff_is_a_sequence_of_changes():
+    world = worlddb.generate(5)
+    session = world.session()
+    session.call(*writing(world, session))
+    assert tuple(session.diff()) == session.diff().changes == session.journal[0].changes
+
+
 def test_changes_know_their_kind():
     assert Change("t", (1,), None, (1,)).op == "insert"
     assert Change("t", (1,), (1, 2), (1, 3)).op == "update"

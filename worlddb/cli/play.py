@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from worlddb.cli.act import find_api, open_session, painted, save_session, world_options
-from worlddb.cli.line import read_text, tool_named
+from worlddb.cli.line import parameters, read_text, tool_named
 from worlddb.errors import StoreError, WorlddbError
 
 if TYPE_CHECKING:
@@ -19,14 +19,8 @@ if TYPE_CHECKING:
     from prompt_toolkit.input import Input
     from prompt_toolkit.output import Output
 
-    from worlddb.tools.session import Session
-
-_SYNTAX = """\
-A tool is called by its name and its arguments, which are names and values or JSON:
-  list_rooms floor=2 limit=5
-  list_rooms {"floor": 2, "limit": 5}
-  get_room 17                     a bare value goes to the next required parameter
-The keys Tab and ↑ complete and repeat."""
+    from worlddb.tools.model import Tool
+    from worlddb.tools.session import Entry, Session
 
 
 @click.command()
@@ -123,7 +117,8 @@ class Player:
 
         if rest:
             return "\n".join(tool_lines(self.session.toolset[rest], self.session.world.schema))
-        return "\n".join(["Commands:", *(f"  {c.usage:<15} {c.does}" for c in COMMANDS.values()), "", _SYNTAX])
+        commands = (f"  {c.usage:<15} {c.does}" for c in COMMANDS.values())
+        return "\n".join(["Commands:", *commands, "", *syntax(self.session)])
 
     def tools(self, rest: str) -> str:
         """The tools whose name, kind or purpose has the given text in it."""
@@ -133,8 +128,7 @@ class Player:
         found = [
             t for t in self.session.toolset if any(pattern in text.lower() for text in (t.name, t.kind, t.description))
         ]
-        rows = [show.tool_row(t, self.session.world.schema) for t in found]
-        lines = show.table_lines(list(rows[0]), [list(r.values()) for r in rows], self.width) if rows else []
+        lines = show.tools_lines(found, self.session.world.schema, self.width or show.WIDTH)
         return "\n".join([*lines, show.kinds_text(found)])
 
     def diff(self, rest: str) -> str:
@@ -152,14 +146,19 @@ class Player:
         return show.pretty(show.answer_data(journal[-1].result)) if journal else "no call yet"
 
     def undo(self, rest: str) -> str:
-        """Take the last call back."""
+        """Take back the last call that changed something; those that came after it go with it."""
         from worlddb.tools.show import diff_summary
 
-        entry = self.session.undo()
-        if entry is None:
+        if not any(e.changes for e in self.session.journal):
             return "nothing to take back"
-        what = f" ({diff_summary(entry.changes)})" if entry.wrote else ""
-        return f"took back call {entry.number}, {entry.name}{what}"
+        after = -1
+        entry: Entry | None = None
+        while entry is None or not entry.changes:
+            entry = self.session.undo()
+            assert entry is not None, "one that changed something is in the journal"
+            after += 1
+        others = f", and {after} call{'s' * (after != 1)} after it that changed nothing" if after else ""
+        return f"took back call {entry.number}, {entry.name} ({diff_summary(entry.changes)}){others}"
 
     def reset(self, rest: str) -> str:
         """Back to the start."""
@@ -217,6 +216,37 @@ class Player:
         return [self.paint(line) for line in diff_lines(self.session.world.schema, changes)]
 
 
+def syntax(session: Session) -> list[str]:
+    """How calls are written, shown with tools and a key that the world has."""
+    tools = [t for t in session.toolset if t.read_only]
+    pages = ((t, p) for t in tools for p in t.params if p.role == "limit" and not t.parameters.get("required"))
+    keyed = ((t, _a_key(session, t)) for t in tools if len(t.parameters.get("required", ())) == 1)
+    shown = []
+    if page := next(pages, None):
+        tool, limit = page
+        shown += [(f"{tool.name} {limit.name}=5", ""), (f'{tool.name} {{"{limit.name}": 5}}', "the same as JSON")]
+    if one := next(((t, k) for t, k in keyed if k), None):
+        shown.append((f"{one[0].name} {one[1]}", "a bare value goes to the next required parameter"))
+    if sql := next((t for t in session.toolset if t.kind == "sql"), None):
+        shown.append((f'{sql.name} "SELECT 1 AS one"', "values with blanks stand in quotes"))
+    margin = max((len(line) for line, _ in shown), default=0)
+    return [
+        "A tool is called by its name and its arguments, which are names and values or JSON:",
+        *(f"  {line.ljust(margin)}   {note}".rstrip() for line, note in shown),
+        "At a terminal the keys Tab and ↑ complete and repeat.",
+    ]
+
+
+def _a_key(session: Session, tool: Tool) -> str:
+    """A value that the one required parameter of a tool can have, as one types it; empty where none is known."""
+    from worlddb.cli.complete import Completions
+
+    name = tool.parameters["required"][0]
+    if tool.kind != "get" or "type" not in (schema := parameters(tool)[name]) or schema["type"] == "array":
+        return ""
+    return next((c.text for c in Completions(lambda: session, ()).of(f"{tool.name} {name}=")), "")
+
+
 def _short(arguments: Any) -> str:
     """Arguments on one line, as one would type them."""
     if isinstance(arguments, dict):
@@ -240,7 +270,7 @@ COMMANDS: dict[str, Command] = {
         Command("call TOOL …", "call a tool, even one that is named like a command", Player.call),
         Command("last", "the last answer as the agent reads it, in full", Player.last),
         Command("diff", "what the episode has changed, in sum", Player.diff),
-        Command("undo", "take the last call back", Player.undo),
+        Command("undo", "take back the last call that changed something", Player.undo),
         Command("reset", "back to the start", Player.reset),
         Command("journal", "every call so far", Player.journal),
         Command("sql QUERY", "run SQL (with --sets sql or both)", Player.sql),

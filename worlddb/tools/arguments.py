@@ -28,6 +28,8 @@ _FORMATS = {
 }
 MOMENT = r"^\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}(:\d{2})?Z?$"
 """The pattern of a date and time as an argument; stored as 'YYYY-MM-DD HH:MM:SS', UTC."""
+DAY_OR_MOMENT = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2})?Z?)?$"
+"""The same in filters, where a day alone stands for its first moment, or as the end of a range for its last."""
 TEXT_MAX = 4000
 
 
@@ -134,10 +136,10 @@ def _string(schema: JsonSchema) -> Check:
             return f"must have {least} to {most} characters, got {len(value)}"
         if "\0" in value or not _encodes(value):
             return "holds characters that are no text"
+        if shape == "date" or (pattern is not None and pattern.pattern in (MOMENT, DAY_OR_MOMENT)):
+            return _calendar(value, shape, pattern)
         if pattern is not None and not pattern.search(value):
             return f"must match {pattern.pattern}, got {shown(value)}"
-        if shape == "date" or (pattern is not None and pattern.pattern == MOMENT):
-            return _calendar(value, shape)
         if shape in _FORMATS and not _FORMATS[shape].match(value):
             return f"expected a {shape}, got {shown(value)}"
         return None
@@ -153,13 +155,13 @@ def _encodes(value: str) -> bool:
     return True
 
 
-def _calendar(value: str, shape: str) -> str | None:
+def _calendar(value: str, shape: str, pattern: re.Pattern[str] | None) -> str | None:
     try:
         if shape == "date":
             if _FORMATS["date"].match(value):
                 date.fromisoformat(value)
                 return None
-        else:
+        elif pattern is not None and pattern.search(value):
             datetime.fromisoformat(value.removesuffix("Z"))
             return None
     except ValueError:
@@ -220,7 +222,11 @@ _MAKERS: dict[str, Callable[[JsonSchema], Check]] = {
 
 def _moment(value: str) -> str:
     text = value.removesuffix("Z").replace("T", " ")
-    return text if len(text) == 19 else f"{text}:00"
+    return text + {19: "", 16: ":00", 10: " 00:00:00"}[len(text)]
+
+
+def _last_moment(value: str) -> str:
+    return f"{value} 23:59:59" if len(value) == 10 else _moment(value)
 
 
 def _like(value: str) -> str:
@@ -230,6 +236,7 @@ def _like(value: str) -> str:
 _CONVERT: dict[str, Callable[[Any], Any]] = {
     "flag": int,
     "datetime": _moment,
+    "datetime_end": _last_moment,
     "text": str.strip,
     "like": _like,
     "json": lambda v: orjson.dumps(v, option=orjson.OPT_SORT_KEYS).decode(),

@@ -171,9 +171,9 @@ class Param(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     column: str = ""
     """The table and column (keys) that its values come from or go to: its type, for composing tools and drawing arguments."""
     convert: str = ""
-    """How the value is bound: '' as is, 'flag', 'datetime', 'text' (trimmed), 'like' (%escaped%), 'json' (as JSON text),
-    'keys' (an array, as JSON text, unique), 'page', 'cursor', 'spread' (an object whose fields bind as if they were
-    parameters themselves)."""
+    """How the value is bound: '' as is, 'flag', 'datetime', 'datetime_end' (of a day its last moment), 'text' (trimmed),
+    'like' (%escaped%), 'json' (as JSON text), 'keys' (an array, as JSON text, unique), 'page', 'cursor', 'spread' (an object
+    whose fields bind as if they were parameters themselves)."""
     default: Any = None
     """Bound where the call does not give it; None: not bound, unless `binds_null`."""
     binds_null: bool = False

@@ -203,7 +203,8 @@ def _stem(tool: Tool, order: str, verbs: dict[str, str], vocabulary: Vocabulary)
     one = words.noun or vocabulary.noun(tool.table)
     many = plural(words.noun) if words.noun else vocabulary.nouns(tool.table)
     noun = many if words.many else one
-    verb = verbs.get(words.verb, words.verb)
+    own = tool.kind in ("transition", "action") or ".bulk_" in tool.key  # a word of the business, not one of APIs
+    verb = words.verb if own else verbs.get(words.verb, words.verb)
     template = words.template or (verb if "{noun}" in verb else f"{verb}_{{noun}}")
     if words.template.startswith(f"{words.verb}_") and "{noun}" not in verb:
         template = verb + words.template.removeprefix(words.verb)

@@ -8,10 +8,12 @@ from functools import cached_property
 
 import apsw
 
+from worlddb.schema.ddl import bounds, formula_tokens
 from worlddb.schema.law_words import NAMED
 from worlddb.schema.laws import refusals
 from worlddb.schema.model import Schema, Table
 from worlddb.schema.rules import AnyRule, Rule
+from worlddb.semantics.types import semantic_type
 from worlddb.tools.model import Error
 from worlddb.world.host import Broken
 
@@ -71,10 +73,15 @@ class Terms:
 
     def _of_sql(self, text: str) -> str:
         """The name of a column that SQLite calls table.column."""
+        table, key = self._keys(text)
+        return self.column(table.key, key) if table else text.partition(".")[2]
+
+    def _keys(self, text: str) -> tuple[Table | None, str]:
+        """The table and the column key of what SQLite calls table.column; None where it is nothing of the schema."""
         name, _, column = text.partition(".")
         table = self._by_name.get(name)
         key = next((c.key for c in table.columns if c.name == column), "") if table else ""
-        return self.column(table.key, key) if table and key else column
+        return (table, key) if key else (None, "")
 
     # --- errors
 
@@ -92,15 +99,23 @@ class Terms:
         if kind == "UNIQUE":
             return self._unique(detail)
         if kind == "NOT NULL":
-            name = self._of_sql(detail)
-            cure = f"Give {name}."
-            return Error(code="INVALID_ARGUMENT", message=f"{name} may not be empty.", parameter=name, cure=cure)
+            return self._empty(detail)
         if kind == "CHECK":
             return self._check(detail)
         return Error(
             code="CONFLICT", message="Other records refer to this one, or it refers to one that does not exist.",
             rule="reference", cure="Remove or move the records that refer to it first, or choose an existing one.",
         )  # fmt: skip
+
+    def _empty(self, detail: str) -> Error:
+        name, (table, key) = self._of_sql(detail), self._keys(detail)
+        asked = [name]
+        if table and table[key].formula:  # what it is computed from is what is lacking
+            parts = [t for t in formula_tokens(table[key].formula) if t in table]
+            asked = [self.column(table.key, part) for part in parts] or asked
+        message = f"{name} may not be empty." if asked == [name] else f"{name} cannot be computed: a value is lacking."
+        cure = f"Give {' and '.join(asked)}."
+        return Error(code="INVALID_ARGUMENT", message=message, parameter=asked[0] if len(asked) == 1 else "", cure=cure)
 
     def _unique(self, detail: str) -> Error:
         names = [self._of_sql(column) for column in detail.split(", ")]
@@ -115,9 +130,23 @@ class Terms:
     def _check(self, detail: str) -> Error:
         if rules := self._refusals.get(f"CHECK constraint failed: {detail}"):
             return _refused(rules[0], "Choose values that keep this true.")
+        found = {
+            (self.column(t.key, c.key), *bounds(c, semantic_type(c.type)))
+            for t in self.schema.tables
+            for c in t.columns
+            if c.name == detail
+        }
+        name, low, high = found.pop() if len(found) == 1 else (detail, None, None)
+        span = (
+            f"from {low} to {high}"
+            if None not in (low, high)
+            else f"of at least {low}"
+            if low is not None
+            else "within its range"
+        )
         return Error(
-            code="RULE_VIOLATION", message=f"The value of {detail} is out of its range.", rule=f"range:{detail}",
-            cure="Choose a value within the range.",
+            code="RULE_VIOLATION", message=f"The value of {name} is out of its range.", rule=f"range:{detail}",
+            cure=f"Choose a value {span}.",
         )  # fmt: skip
 
 

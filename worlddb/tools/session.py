@@ -159,12 +159,17 @@ class Session:
         return self._log.diff.copy()
 
     def rows(self, sql: str, binds: Any = ()) -> list[tuple[Any, ...]]:
-        """Rows of the episode's present state, for graders: not a tool, not in the journal."""
+        """Rows of the episode's present state, for graders: not a tool, not in the journal.
+
+        Raises:
+            BadRequest: the SQL is no query.
+            QueryError: SQLite refused it.
+        """
         host = host_of(self.world)
         with host.lock:
             clock.set_now(self.now)
             host.turn_to(self._log)
-            return host.rows(sql, binds)
+            return host.looked(sql, binds)
 
     def covered(self, entry: Entry) -> tuple[Read, ...]:
         """The rows that an aggregate of the journal stood for, as they were then."""

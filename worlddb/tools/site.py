@@ -15,7 +15,7 @@ from worlddb.schema.laws import Law, laws, refusals
 from worlddb.schema.model import Column, ForeignKey, Schema, Table
 from worlddb.schema.rules import AnyRule, quote
 from worlddb.semantics.types import is_a, semantic_type
-from worlddb.tools.arguments import MOMENT
+from worlddb.tools.arguments import DAY_OR_MOMENT, MOMENT
 from worlddb.tools.model import Fault, Field, Find, Guard, JsonSchema, Param, Reply, Statement
 from worlddb.tools.refused import rule_name
 from worlddb.tools.words import Vocabulary, article
@@ -120,6 +120,8 @@ class Site:
         shape = {"email": "email", "url": "uri", "uuid": "uuid"}.get(column.type)
         if shape:
             return {"type": "string", "format": shape}
+        if given and column.type in CODES:
+            return {"type": "string", "pattern": f"^{kind.pattern}$"}
         return {"type": "string", "minLength": 1, "maxLength": 4000} if given else {"type": "string"}
 
     def convert_in(self, column: Column) -> str:
@@ -154,7 +156,7 @@ class Site:
             return f"ID of the {noun}"
         if target is not None:
             role = self.words.label(target.key)
-            return f"ID of the {role}" if role == label else f"ID of the {label} ({article(role)})"
+            return f"ID of the {role}" if role == label else f"ID of {article(role)} (the {noun}'s '{label}')"
         kind = semantic_type(column.type)
         notes = [_UNITS.get(kind.unit, kind.unit if kind.sql != "TEXT" else "")]
         if kind.temporal == "datetime":
@@ -166,7 +168,11 @@ class Site:
         elif column.key in self.derived(table):
             notes.append("kept up to date by the system")
         told = ", ".join(n for n in notes if n)
-        text = f"{label[:1].upper()}{label[1:]} of the {noun}"
+        text = f"The {noun}'s '{label}'" if _ODD.search(label) else f"{label[:1].upper()}{label[1:]} of the {noun}"
+        if kind.temporal == "datetime" and not label.endswith(("time", "date", "start", "end", "deadline")):
+            text = f"Moment '{label}' of the {noun}"
+        if is_a(column.type, "flag"):
+            text = f"{text}: yes or no"
         return (
             f"{text}, in {told}" if told and notes[0] and kind.sql != "TEXT" else f"{text} ({told})" if told else text
         )
@@ -201,6 +207,12 @@ class Site:
     ) -> Param:  # fmt: skip
         """A parameter that is stored in a column (or compared with it)."""
         schema = self.value_schema(table, column, given=True)
+        if role == "filter":  # one may ask for what cannot be, and for a day where moments are meant
+            schema = {
+                k: v for k, v in schema.items() if k not in ("minimum", "maximum") or column.key in table.key_columns
+            }
+            if schema.get("pattern") == MOMENT:
+                schema["pattern"] = DAY_OR_MOMENT
         text = f"{self.describe(table, column)}{'; ' + note if note else ''}."
         if nullable if nullable is not None else column.nullable:
             schema = or_null(schema)
@@ -370,10 +382,30 @@ class Site:
 
 
 _UNITS = {
-    "ISO 4217 minor unit": "minor units of the currency (1234 is 12.34)", "count": "", "bool": "", "1": "", "SI": "",
-    "per sensor": "",
+    "ISO 4217 minor unit": "minor units of the currency (1234 is 12.34)", "SI": "", "per sensor": "", "per analyte": "",
+    "ISO 4217 minor unit per year": "minor units of the currency a year",
+    "ISO 4217 minor unit per month": "minor units of the currency a month",
+    "ISO 4217 minor unit per h": "minor units of the currency an hour",
+    "star": "stars", "person": "people", "point": "points", "percent p.a.": "percent a year", "deg": "degrees", "degC": "°C",
+    "m2": "m²", "m3": "m³", "ms": "milliseconds", "s": "seconds", "min": "minutes", "h": "hours", "day": "days",
+    "month": "months", "byte": "bytes",
+    **dict.fromkeys(
+        (
+            "count", "bool", "1", "year", "floor", "index", "position", "rank", "level", "version", "revision", "weight",
+            "quarter", "room", "page", "word", "share",
+        ),
+        "",
+    ),
 }  # fmt: skip
 """Units that are not said as they are named."""
+
+
+_ODD = re.compile(
+    r"^(is|has|can|does|would|accepts|needs|wants) | (at|on|by|from|to|until|after|before|dt|ts|for|in|with)$"
+)
+"""Column words that are no nouns, of which one cannot say 'of the room'."""
+CODES = ("currency_code", "country_code", "language_code", "locale_code")
+"""Types whose pattern agents are told and held to."""
 
 
 def _concerns(law: Law, table: str, op: str, columns: tuple[str, ...]) -> bool:

@@ -63,12 +63,14 @@ class Toolset:
     def __contains__(self, name: object) -> bool:
         return name in self._by_name
 
-    def __getitem__(self, name: str) -> Tool:
-        """The tool of that public name.
+    def __getitem__(self, name: str | int) -> Tool:
+        """The tool of that public name, or at that place.
 
         Raises:
             UnknownName: there is none.
         """
+        if isinstance(name, int):
+            return self.tools[name]
         if name not in self._by_name:
             raise UnknownName("tool", name, self._by_name)
         return self._by_name[name]
@@ -112,6 +114,12 @@ class Toolset:
             make = self._special.get(tool.key)
             runner = self._runners[name] = make(tool) if make else Runner(tool, self.terms)
         return runner
+
+    def handbook(self) -> str:
+        """What the staff of the business would be handed: its entities, rules, states and units, in the API's words."""
+        from worlddb.tools.handbook import handbook
+
+        return handbook(self.schema, self)
 
     # --- as frameworks want them
 

@@ -280,7 +280,10 @@ def plural(word: str) -> str:
 def plain(word: str) -> str:
     """A snake_case word as people write it: 'check_in_from' -> 'check-in from', 'skus' -> 'SKUs'."""
     acronyms = _words().acronyms
-    parts = [p.upper() if p in acronyms else f"{p[:-1].upper()}s" if p[:-1] in acronyms else p for p in word.split("_")]
+    parts = [
+        p.upper() if p in acronyms else f"{p[:-1].upper()}s" if p[-1:] == "s" and p[:-1] in acronyms else p
+        for p in word.split("_")
+    ]
     text = " ".join(parts)
     for apart, joined in _words().phrases.items():
         if apart in text:

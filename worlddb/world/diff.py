@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 Key: TypeAlias = tuple[Any, ...]
@@ -57,6 +58,9 @@ class Diff:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def __iter__(self) -> Iterator[Change]:
+        return iter(self.changes)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Diff) and self._rows == other._rows

@@ -11,6 +11,7 @@ fails is cut from the database and from the record alike.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple, TypeAlias
 import apsw
 import msgspec
 
+from worlddb.errors import BadRequest, QueryError
 from worlddb.schema.laws import Law, watch
 from worlddb.schema.model import Schema
 from worlddb.schema.rules import quote
@@ -32,6 +34,9 @@ Binds: TypeAlias = dict[str, Any] | Sequence[Any]
 
 HOSTS = 128
 """Live hosts kept in a process (one is some 300 KB and its statements); the one used longest ago gives way."""
+_QUERY = re.compile(
+    r"\s*(SELECT|WITH|VALUES|EXPLAIN|PRAGMA\s+(foreign_key_check|integrity_check|quick_check|table_info))\b", re.I
+)
 STATEMENTS = 512
 """Prepared statements kept per host."""
 ROUNDS = 16
@@ -203,6 +208,27 @@ class Host:
     def rows(self, sql: str, binds: Binds = ()) -> list[tuple[Any, ...]]:
         """All rows of a query."""
         return self._cursor.execute(sql, binds).fetchall()
+
+    def looked(self, sql: str, binds: Binds = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query of somebody else's.
+
+        Raises:
+            BadRequest: it is no query, or one that would change something.
+        """
+
+        def only_reads(cursor: apsw.Cursor, text: str, values: Any) -> bool:
+            return bool(cursor.is_readonly and _QUERY.match(text))
+
+        cursor = self.connection.cursor()
+        cursor.exec_trace = only_reads
+        try:
+            return cursor.execute(sql, binds).fetchall()
+        except apsw.ExecTraceAbort:
+            raise BadRequest(
+                "only queries may be run here; change rows by calls, or with a plug-in of your own"
+            ) from None
+        except apsw.Error as error:
+            raise QueryError(str(error)) from None
 
     def names(self) -> tuple[str, ...]:
         """The column names of the last query that gave a row."""

@@ -29,7 +29,9 @@ def is_minted(table: Table, column: Column) -> bool:
     """True for columns whose value the server makes for a new row rather than ask for it."""
     if (column.key,) == table.primary_key:
         return True
-    return column.unique and is_a(column.type, "identifier") and column.key not in table.key_columns
+    if not is_a(column.type, "identifier") or column.key in table.key_columns:
+        return False
+    return column.unique or (column.key in ("number", "reference") and not column.nullable)
 
 
 class Mints:

@@ -144,11 +144,19 @@ def _ends(site: Site, table: Table, column: Column) -> list[Filter]:
         key = f"{end}_{bind(column.key)}"
         param = site.value_param(
             table, column, required=False, role="filter", nullable=False, key=key,
-            name=f"{word}_{tail}" if temporal else f"{end}_{word}",
+            name=f"{word}_{tail}" if temporal else _bounded(end, word),
             note=note if temporal else f"at {'least' if end == 'min' else 'most'} this",
         )  # fmt: skip
+        if end == "max" and param.convert == "datetime":
+            param = replace(param, convert="datetime_end")
         found.append(Filter(param, f" AND {sql} {sign} :{key}"))
     return found
+
+
+def _bounded(end: str, word: str) -> str:
+    """The name of a bound: min_price, but max_weight_at_least."""
+    limit = word.startswith(("min_", "max_", "minimum_", "maximum_"))
+    return f"{word}_at_{'least' if end == 'min' else 'most'}" if limit else f"{end}_{word}"
 
 
 def _presences(site: Site, table: Table, left: dict[str, Column]) -> Iterator[list[Filter]]:

@@ -99,6 +99,20 @@ def role_word(site: Site, table: Table, link: ForeignKey) -> str:
     return site.words.noun(link.table) if word.endswith(("_by", "_to", "_for", "_with", "_of", "_from")) else word
 
 
+def names_parent(site: Site, table: Table, link: ForeignKey) -> bool:
+    """True where a reference is called as what it refers to: it says where a row belongs, not what part that plays in it."""
+    word = site.words.field(table.key, link.columns[0]).removesuffix("_id")
+    return link.key == link.table or word == site.words.noun(link.table)
+
+
+def is_counted_out(table: Table) -> bool:
+    """True for lines of so many, so much or at such a price."""
+    return any(
+        c.key in ("quantity", "amount", "units") or is_money(c) or any(is_a(c.type, t) for t in ("quantity", "stock_level"))
+        for c in table.columns
+    )
+
+
 def is_money(column: Column) -> bool:
     """True for amounts of money."""
     return is_a(column.type, "money")
