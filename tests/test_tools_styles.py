@@ -76,7 +76,7 @@ def made(schema: dict[str, Any]) -> Any:
     }  # fmt: skip
     if pattern.endswith("-[0-9]+$"):
         return f"{pattern[1:].partition('-[')[0]}-7"
-    if "{" in pattern and "[A-Z]" in pattern or "[a-z]" in pattern:
+    if ("{" in pattern and "[A-Z]" in pattern) or "[a-z]" in pattern:
         return {"^[A-Z]{3}$": "EUR", "^[A-Z]{2}$": "DE", "^[a-z]{2}$": "de", "^[a-z]{2}_[A-Z]{2}$": "de_DE"}[pattern]
     text = "10:30" if "[01]" in pattern else "2025-03-01 10:00:00" if pattern else texts.get(shape, "some words")
     return {"integer": schema.get("minimum", 7), "number": schema.get("minimum", 7.5), "boolean": True, "string": text}[
