@@ -6,6 +6,7 @@ No test names a generated tool: tools are taken from the toolset by kind, calls 
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import shlex
@@ -21,12 +22,24 @@ import worlddb
 from tests.calls import draw_call
 from worlddb.cli import cli
 from worlddb.cli.complete import Choice, Completions, as_completer
-from worlddb.cli.line import parameters, read_text, typed
+from worlddb.cli.line import parameters, read_text, read_words, split, typed
 from worlddb.cli.play import COMMANDS, Player, on_terminal
 from worlddb.errors import BadRequest
 from worlddb.tools.build import SETS
 from worlddb.tools.model import KINDS, Tool, Words
-from worlddb.tools.show import SIGNS, answer_lines, change_data, diff_lines, diff_summary, schema_text, table_lines
+from worlddb.tools.show import (
+    SIGNS,
+    TABLE,
+    answer_lines,
+    change_data,
+    diff_lines,
+    diff_summary,
+    schema_text,
+    table_lines,
+    tool_lines,
+    tools_lines,
+)  # fmt: skip
+from worlddb.tools.words import sentence
 
 ROOT = Path(worlddb.__file__).parent.parent
 SEED = 21
@@ -98,9 +111,26 @@ def test_tools_of_one_kind():
 
 def test_tools_shows_what_a_tool_may_change():
     tool = next(t for t in TOOLS if t.writes)
-    line = next(x for x in run("tools", SEED).splitlines() if x.split()[0] == tool.name)
+    said = " ".join(run("tools", SEED, "--name", tool.name).splitlines()[:3])
     for table, op in tool.writes:
-        assert re.search(rf"{re.escape(SIGNS[op])}[+~-]*{WORLD.schema[table].name}\b", line), (table, op)
+        assert re.search(rf"{re.escape(SIGNS[op])}[+~-]*{WORLD.schema[table].name}\b", said), (table, op)
+
+
+@pytest.mark.parametrize("seed", [SEED, 7, 8, 42])
+def test_a_table_of_tools_is_as_wide_as_a_page(seed):
+    world = worlddb.generate(seed, "tiny")
+    tools = world.toolset()
+    said = run("tools", seed, "--profile", "tiny").splitlines()
+    assert max(map(len, said[:-1])) <= TABLE
+    assert [line.split()[0] for line in said[2 : 2 + len(tools)]] == list(tools.names), "no name is cut"
+    assert "what it does" in said[0]
+    for width in (50, 60, 80, 200, 400):
+        lines = tools_lines(tools, world.schema, width)
+        names = max(len(f"{t.name}  {t.kind}") for t in tools) + len("transition")
+        assert max(len(x) for x in lines if not x.startswith("(not shown")) <= max(width, names)
+        shown = set(re.split(r"  +", lines[0]))
+        hidden = set(lines[-1][12:-1].split(", ")) if lines[-1].startswith("(not shown") else set()
+        assert shown | hidden == {"tool", "kind", "writes", "required", "what it does"}
 
 
 @pytest.mark.parametrize("kind", sorted({t.kind for t in TOOLS}))
@@ -118,6 +148,24 @@ def test_one_tool_in_full(kind):
     if tool.read_only and tool.reply.missing:
         assert tool.reply.missing.code in said
     assert "{" not in re.sub(r"\[[^\]]*\]", "", said), "the holes of messages are named"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_rules_and_types_are_told_in_words(seed):
+    world = worlddb.generate(seed, "tiny")
+    says = {sentence(r.say) for r in world.schema.rules}
+    for tool in world.toolset(sets="both"):
+        lines = tool_lines(tool, world.schema)
+        told = lines[lines.index("Rules") + 1 :] if "Rules" in lines else []
+        rules = re.sub(r"\n +", " ", "\n".join(x[2:] for x in told)).split("\n") if told else []
+        assert len(rules) == len(tool.rules), tool.key
+        for rule, text in zip(tool.rules, rules, strict=True):
+            if ":" in rule:
+                assert re.fullmatch(rf"[A-Z<].+ .+[.?] \[{rule}\]", text), (tool.key, text)
+            else:
+                assert text in says
+        assert not re.search(r"<(why|ways|at|n|lost|was_\w+|item_\w+)>|\{\w+\}|matches \^", "\n".join(lines)), tool.key
+        assert max(map(len, lines)) <= 150
 
 
 def test_a_tool_that_is_not_there():
@@ -334,12 +382,42 @@ def test_names_values_and_bare_values():
     assert read_text(tool, ' {"id": 1}') == {"id": 1}
     assert read_text(tool, '{"id": ') == '{"id": '
     assert read_text(None, "3 a=b") == {"a": "b"}
+    with pytest.raises(BadRequest, match="to is given twice"):
+        read_text(tool, "to=1 to=1")
+    with pytest.raises(BadRequest, match=r"filters\.n is given twice"):
+        read_text(tool, "filters.n=1 filters.n=2")
+    with pytest.raises(BadRequest, match="filters is given twice"):
+        read_text(tool, "filters.n=1 filters={}")
     with pytest.raises(BadRequest, match="'9' belongs to no parameter"):
         read_text(tool, "7 8 9")
     with pytest.raises(BadRequest, match="quotes do not close"):
         read_text(tool, "note='a")
     with pytest.raises(BadRequest, match="filters has a value already"):
         read_text(tool, "filters=3 filters.n=3")
+
+
+def test_a_list_may_be_json():
+    ids = {"type": "array", "items": {"type": "integer"}}
+    names = {"type": "array", "items": {"type": "string"}}
+    tool = made({"ids": ids, "names": names, "note": {"type": "string"}}, ("ids",))
+    for text in ("[104,105]", "104,105", "[104, 105]", "ids=104,105", "ids=[104, 105]", " [104,\t105] "):
+        assert read_text(tool, text) == {"ids": [104, 105]}, text
+        if " " not in text:
+            assert read_words(tool, [text]) == {"ids": [104, 105]}
+    assert read_text(tool, "[104] note=x") == read_words(tool, ["[104]", "note=x"]) == {"ids": [104], "note": "x"}
+    assert read_text(tool, """note='a "b"' [1, 2] names=["a b", "c]"]""") == {
+        "ids": [1, 2], "names": ["a b", "c]"], "note": 'a "b"',
+    }  # fmt: skip
+    assert read_text(made({"ids": ids}), "[1, 2]") == [1, 2], "no parameter takes it: the tool says what it expects"
+    assert read_text(tool, "[" * 100_000) == {"ids": ["[" * 100_000]}
+    assert read_text(tool, "[1,2") == {"ids": ["[1", 2]}
+    with pytest.raises(BadRequest, match="'2' belongs to no parameter"):
+        read_text(tool, "[1] 2")
+
+
+@pytest.mark.parametrize("text", ["a 'b c' d", 'x="a b" y=\'c"d\'', r"a\ b c\"d", '""', "a''b", "é=ü  z\n w"])
+def test_lines_are_split_as_a_shell_does(text):
+    assert split(text) == shlex.split(text)
 
 
 # --- what is shown
@@ -349,9 +427,12 @@ def test_schemas_in_words():
     assert schema_text({"type": "integer", "minimum": 1, "maximum": 5, "default": 2}) == "integer, 1 to 5, default 2"
     assert schema_text({"type": ["string", "null"], "enum": ["a", "b", None]}) == "one of a, b or null"
     assert schema_text({"type": "string", "format": "date"}) == "date"
-    assert (
-        schema_text({"type": "array", "items": {"type": "string"}, "minItems": 1}) == "list of text, at least 1 items"
-    )
+    assert schema_text({"type": "array", "items": {"type": "string"}, "minItems": 1}) == "list of text, at least 1 item"
+    assert schema_text({"type": ["integer", "null"], "minimum": 1}) == "integer or null, at least 1"
+    assert schema_text({"type": "string", "pattern": "^ORD-[0-9]+$"}) == "text, such as ORD-12"
+    assert schema_text({"type": "string", "pattern": r"^([01]\d|2[0-3]):[0-5]\d$"}) == "time of day"
+    assert schema_text({"type": ["string", "null"], "format": "email"}) == "e-mail address or null"
+    assert schema_text({"type": "string", "pattern": "^x$"}) == "text, matches ^x$"
     item = {"type": "object", "properties": {"n": {}, "m": {}}, "required": ["n"]}
     assert schema_text({"type": "array", "items": item}) == "list of {n*, m}"
     assert schema_text({"anyOf": [{"type": "integer"}, {"type": "null"}]}) == "integer or null"
@@ -409,6 +490,35 @@ def test_acting_taking_back_and_starting_over():
     one.answer(as_line(tool, arguments))
     one.answer("reset")
     assert (one.session.journal, one.answer("diff"), one.answer("last")) == ([], "no rows changed", "no call yet")
+
+
+def test_undo_goes_back_to_the_last_change():
+    tool, arguments = a_write()
+    refused, wrong = a_refused()
+    one = player()
+    one.answer(of_kind("list").name)
+    assert one.answer("undo") == "nothing to take back"
+    one.answer(as_line(tool, arguments))
+    one.answer(as_line(refused, wrong))
+    one.answer(of_kind("list").name)
+    said = one.answer("undo")
+    assert said.startswith(f"took back call 2, {tool.name} (")
+    assert said.endswith("), and 2 calls after it that changed nothing")
+    assert [e.name for e in one.session.journal] == [of_kind("list").name]
+    assert (one.answer("diff"), one.answer("undo")) == ("no rows changed", "nothing to take back")
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("sets", ["crud", "both", "sql"])
+def test_the_examples_of_the_prompts_help_run(seed, sets):
+    world = worlddb.generate(seed, "tiny")
+    one = Player(world.session(world.toolset(sets=sets)))
+    _, _, below = one.answer("help").partition("A tool is called")
+    examples = [re.split(r" {3,}", x.strip())[0] for x in below.splitlines() if x.startswith("  ")]
+    assert len(examples) == {"crud": 3, "both": 4, "sql": 1}[sets]
+    for line in examples:
+        one.answer(line)
+        assert one.session.journal[-1].result.ok, line
 
 
 def test_lists_are_tables():
@@ -635,6 +745,31 @@ def test_prompt_toolkit_gets_the_choices():
 
 
 # --- the commands themselves
+
+
+def examples(command: str) -> list[str]:
+    """The example lines of a command's help."""
+    return [x.strip() for x in run(command, "--help").partition("Examples:\n")[2].split("\n\n")[0].splitlines()]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the store that examples name."""
+    home = tmp_path_factory.mktemp("examples")
+    worlddb.spawn(home / "data" / "small", 2, seed=SEED, profile="tiny", workers=1)
+    return home
+
+
+@pytest.mark.parametrize("line", [x for command in ("tools", "call", "play") for x in examples(command)])
+def test_the_examples_of_help_run(line, place):
+    """As a newcomer would paste them; files that one leaves are there for the next."""
+    ours = f'worlddb() {{ {shlex.quote(sys.executable)} -m worlddb.cli "$@"; }}; set -o pipefail; {line}'
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["bash", "-c", ours], cwd=place, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    assert done.stdout.strip() or ">" in line
 
 
 def test_help_has_examples_and_loads_nothing_heavy():

@@ -90,6 +90,27 @@ def test_the_page_about_tools_names_all_kinds_and_codes() -> None:
         assert f"`{word}`" in TOOLS, word
 
 
+@pytest.mark.parametrize("seed", range(100, 120))
+def test_a_handbook_tells_the_clock_and_what_the_words_of_its_rules_mean(seed: int) -> None:
+    from worlddb.tools.session import TICK
+    from worlddb.tools.words import Vocabulary, plain, plural
+
+    world = generate(seed, "tiny")
+    tools, words = world.toolset(), Vocabulary(world.schema)
+    told = " ".join(tools.handbook().split())
+    assert TICK == 60
+    assert "Time stands still while you look; each change takes a minute" in told
+    rules = " ".join(r.say for r in world.schema.rules).lower()
+    called = dict(re.findall(r"- '([^']+)' is called (.+?) here", told))
+    for table in world.schema.tables:
+        word, label = plain(table.key), words.label(table.key)
+        if word in called:
+            assert called[word] == label != word
+            assert word.lower() in rules or plural(word).lower() in rules
+        elif word != label and not any(word in plain(t.key) for t in world.schema.tables if t is not table):
+            assert not re.search(rf"\b({word}|{plural(word)})\b", rules), word
+
+
 @pytest.mark.parametrize("code", [*blocks("python"), *blocks("python", TOOLS)])
 def test_the_python_of_the_documents_runs(code: str, tmp_path: Path) -> None:
     done = subprocess.run(

@@ -11,14 +11,17 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from statistics import median
 from typing import Any, NamedTuple
 
 import jsonschema
 import pytest
 from msgspec.structs import replace
 
-from worlddb.schema.model import ForeignKey, Table
-from worlddb.schema.rules import Immutable, NoOverlap, quote
+from worlddb.rng import Stream
+from worlddb.schema.grow import grow
+from worlddb.schema.model import ForeignKey, Schema, Table
+from worlddb.schema.rules import Immutable, NoOverlap, UniqueActive, quote
 from worlddb.semantics.types import is_a, semantic_type
 from worlddb.tools.kinds.actions import propose
 from worlddb.tools.kinds.actions.sights import open_states
@@ -30,6 +33,7 @@ from worlddb.tools.toolset import Toolset
 from worlddb.tools.words import state_word
 from worlddb.world.generate import generate
 from worlddb.world.model import World
+from worlddb.world.profiles import profile
 
 RARE = (
     "warehouse", "online_retail", "retail_bank", "loyalty_program", "invoicing", "university", "event_ticketing", "gym",
@@ -688,6 +692,10 @@ def _none_lost(done: Done, child: Table, column: str, was: list[Row], now: list[
         for s in (child.primary_key, *child.uniques, *((f.columns) for f in child.foreign_keys if f.unique))
         if column in s
     ]
+    for rule in done.on.schema.rules:  # of two that a rule has but once, one is left
+        if isinstance(rule, UniqueActive) and rule.table == child.key:
+            ours = tuple(child.parents[p].columns[0] if p in child.parents else p for p in rule.per)
+            together += [ours] if column in ours else []
     references = [c for f in child.foreign_keys if f.table == done.tool.table for c in f.columns]
     follows = [c.key for c in child.columns if is_a(c.type, "updated_at") or c.formula] + sorted(
         done.on.site.derived(child)
@@ -882,14 +890,15 @@ def test_guards_are_known() -> None:
 
 
 def test_worlds_have_enough_actions() -> None:
-    """Four candidates at least in every world, and a good part of them writes several tables."""
-    count = several = 0
+    """Two candidates at least in every world, ten in most, and a good part of them writes several tables."""
+    counts, several = list[int](), 0
     for seed in SEEDS:
         tools = stage(seed).tools
-        assert len(tools) >= 4, seed
-        count += len(tools)
+        counts.append(len(tools))
         several += sum(len({t for t, _ in tool.writes}) > 1 for tool in tools)
-    assert several / count > 0.3
+    assert min(counts) >= 2
+    assert median(counts) >= 9
+    assert several / sum(counts) > 0.3
 
 
 def test_the_form_of_actions() -> None:
@@ -1045,8 +1054,92 @@ def test_imported_databases_have_actions_too() -> None:
         assert succeeded > len(tools) / 2
 
 
-def test_an_end_takes_open_children_of_every_state_along() -> None:
-    """Children go from whichever open state leads to the end, not only from the usual one."""
+def grown(seed: int) -> Schema:
+    """The schema that the world of a seed has by default, without its rows."""
+    stream = Stream(seed, "default")
+    return grow(stream.child("schema"), stream.child("tables").pick(profile("default").tables), "")
+
+
+def test_an_end_takes_children_to_no_more_than_it_means() -> None:
+    """What is below a row that ends is called off with it, or over with it; nothing is won, paid or approved on the way."""
+    over = {"closed", "ended", "finished", "completed", "done", "archived", "retired"}
+    off = {"cancelled", "canceled", "void", "voided", "withdrawn", "expired"}
+    seen: set[tuple[str, str]] = set()
+    for seed in range(300):
+        for tool in propose(Site(grown(seed))):
+            if pattern(tool) == "finish":
+                _, mine, _, theirs, _ = tool.key.split(".")
+                assert {mine, theirs} <= over or {mine, theirs} <= off, tool.key
+                seen.add((mine, theirs))
+    assert len(seen) > 5
+
+
+def test_likes_and_memberships_stay_where_they_are() -> None:
+    """Only what people put elsewhere is moved; a tree is one of places, not of ancestors or answers."""
+    moved_, trees = Counter[str](), set[str]()
+    for seed in range(200):
+        schema = grown(seed)
+        for tool in propose(Site(schema)):
+            if pattern(tool) in ("move", "move_all"):
+                table, link = schema[tool.table], schema[tool.table].parents[_middle(tool)]
+                moved_[table.archetype] += 1
+                trees |= {link.key} if link.table == table.key else set()
+    stays = {
+        "event_log",
+        "message",
+        "review",
+        "measurement",
+        "ledger",
+        "payment",
+        "membership",
+        "junction",
+        "assignment",
+        "offer",
+    }
+    assert not stays & set(moved_)
+    assert {"line", "resource", "taxonomy", "staff"} <= set(moved_)
+    assert trees
+    assert all("parent" in key or key in ("part_of", "folder") for key in trees), trees
+
+
+def test_a_row_at_the_top_is_told_so() -> None:
+    """Moving to the top what is there is refused in words, not with an empty value."""
+    seen = 0
+    for seed in SEEDS:
+        on = stage(seed)
+        for tool in on.tools:
+            if pattern(tool) != "move" or tool.param("to_id").required:
+                continue
+            column = on.schema[tool.table].parents[_middle(tool)].columns[0]
+            for row in on.rows[tool.table]:
+                if row[column] is None:
+                    session = Session(on.world, on.toolset)
+                    error = session.call(tool.name, {tool.param("id").name: on.key(tool.table, row)}).error
+                    assert error is not None
+                    if error.rule.startswith("there:"):
+                        assert error.message.endswith("is at the top already.")
+                        seen += 1
+                        break
+    assert seen > 5
+
+
+def test_most_pairs_can_be_merged() -> None:
+    """A merge that the rules would mostly refuse is not offered."""
+    succeeded: list[bool] = []
+    for seed in SEEDS:
+        on, draws = stage(seed), random.Random(seed)
+        for tool in (t for t in on.tools if pattern(t) == "merge"):
+            keys = [on.key(tool.table, r) for r in on.rows[tool.table]]
+            pairs = [draws.sample(keys, 2) for _ in range(8)] if len(keys) > 1 else []
+            names = [tool.param(k).name for k in ("from_id", "to_id")]
+            done = [Session(on.world, on.toolset).call(tool.name, dict(zip(names, p, strict=True))).ok for p in pairs]
+            succeeded.append(2 * sum(done) >= len(done))
+    assert len(succeeded) > 50
+    assert sum(succeeded) / len(succeeded) > 0.9
+
+
+def test_an_end_takes_open_children_along() -> None:
+    """Children go from every open state that leads to the end."""
     states: set[tuple[str, str]] = set()
     for seed in SEEDS:
         on = stage(seed)
@@ -1056,8 +1149,6 @@ def test_an_end_takes_open_children_of_every_state_along() -> None:
             (end,) = (s for s in child.lifecycle.states if state_word(s) == tool.key.split(".")[3])
             ready = {a for a, b in child.lifecycle.moves if b == end} & set(open_states(child))
             link = next(f.columns[0] for f in child.foreign_keys if f.table == tool.table)
-            if len(ready) < 2:
-                continue
             rows = [r for r in on.rows[child.key] if r[child.lifecycle.column] in ready and r[link] is not None]
             for key in dict.fromkeys(r[link] for r in rows):
                 session = Session(on.world, on.toolset)
@@ -1066,4 +1157,4 @@ def test_an_end_takes_open_children_of_every_state_along() -> None:
                     done = Done(on, tool, {"id": key}, session, result)
                     finished(done)
                     states |= {(tool.key, b[child.lifecycle.column]) for b, _ in done.updated(child.key)}
-    assert len(states) > len({key for key, _ in states}) > 0
+    assert len(states) > 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -22,7 +23,7 @@ from worlddb.tools.choose import Keys
 from worlddb.tools.keys import call_of, rows_of
 from worlddb.tools.model import Param, Tool
 from worlddb.tools.names import LEGAL, NO_ARGUMENT, api, is_reserved, plainest
-from worlddb.tools.perturb import Perturbation
+from worlddb.tools.perturb import Perturbation, first_clause
 from worlddb.tools.session import Session
 from worlddb.tools.styles import Style, draw_style
 from worlddb.tools.toolset import Toolset
@@ -271,6 +272,23 @@ def test_levels_hide_more_and_more() -> None:
     assert all(n.startswith("arg_") for t in three for n in t.parameters["properties"])
 
 
+def test_terse_descriptions_are_whole_sentences() -> None:
+    conjunctions = ("and", "or", "but", "nor", "which", "that", "than", "if", "while", "the", "a", "an")
+    for seed in range(600, 620):
+        one = worlddb.generate(seed, "tiny")
+        for tool in build.toolset(one, sets="both", perturb=Perturbation(terse=1, distractors=6)):
+            text = tool.description
+            assert re.fullmatch(r"[A-Z].*[^\s.;,:]\.", text), (tool.key, text)
+            assert text.rstrip(".").split()[-1] not in conjunctions, (tool.key, text)
+            assert text.count("(") == text.count(")"), (tool.key, text)
+    for text, first in (
+        ("List rooms; all of them.", "List rooms."), ("Get rooms (a; b. c) now. More.", "Get rooms (a; b. c) now."),
+        ("Count", "Count."), ("Take 1.5 of it. More", "Take 1.5 of it."), ("", ""), ("Split by ; or not.", "Split by ; or not."),
+        ("A (b; c", "A (b."), ("Is it so?", "Is it so?"),
+    ):  # fmt: skip
+        assert first_clause(text) == first
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_distractors_find_nothing_and_change_nothing(seed: int) -> None:
     toolset = api_of(seed, "crud", perturb=Perturbation(distractors=24))
@@ -327,7 +345,7 @@ def test_salt_draws_anew() -> None:
 PROGRAM = """
 import worlddb
 from worlddb.tools.build import toolset
-from worlddb.tools.perturb import Perturbation
+from worlddb.tools.perturb import Perturbation, first_clause
 for seed in (500, 503):
     world = worlddb.generate(seed, profile="tiny")
     print(toolset(world).digest, toolset(world, "rest", sets="both").digest,

@@ -236,9 +236,9 @@ class Store:
         return self._named(key).world()
 
     def _named(self, name: str) -> Entry:
-        if name.startswith("#") and name[1:].isdecimal() and int(name[1:]) < len(self):
+        if name.startswith("#") and name[1:].isdecimal() and len(name) < 12 and int(name[1:]) < len(self):
             return self._at(self._positions[int(name[1:])])
-        seed = name.rpartition("-")[2]
+        seed = name.rpartition("-")[2][:20]  # a seed has at most 19 digits
         position = int(seed) - self.recipe.seed if seed.isdecimal() and seed.isascii() else -1
         if position in self._positions:
             entry = self._at(position)
@@ -321,7 +321,7 @@ def find_world(name: str, path: str | Path | None = None, profile: str = "defaul
     try:
         return open_store()[name]
     except (StoreError, UnknownName):
-        seed = name.rpartition("-")[2]
+        seed = name.rpartition("-")[2][:20]  # a seed has at most 19 digits
         if not (seed.isdecimal() and seed.isascii()):
             raise
     world = generate(int(seed), profile)

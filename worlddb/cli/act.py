@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from worlddb.cli.common import Command, print_json, print_table
+from worlddb.cli.common import Command, print_json
 
 if TYPE_CHECKING:
     from worlddb.tools.model import Tool
@@ -62,14 +62,15 @@ def tools(
 ) -> None:
     """Show the tools that an agent gets in a world.
 
-    WORLD is an id (hotel-42), a seed (42) or an index in the store ('#12').  The signs before a table tell what a tool
-    may do there: + new rows, ~ changed rows, - deleted rows.
+    WORLD is an id (hotel-12), a seed (42) or an index in the store ('#12').  The signs before a table tell what a tool
+    may do there: + new rows, ~ changed rows, - deleted rows.  --name TOOL tells all about one of them.
 
     \b
     Examples:
       worlddb tools 42
-      worlddb tools hotel-42 --store data/small --kind create --kind transition
-      worlddb tools 42 --name get_room
+      worlddb tools hotel-12 --style crud --kind create --kind transition
+      worlddb tools '#0' --store data/small
+      worlddb tools 42 --sets sql --name run_sql
       worlddb tools 42 --format openai > tools.json
     """
     from worlddb.errors import UnknownName
@@ -86,11 +87,15 @@ def tools(
     elif name:
         click.echo("\n".join(show.tool_lines(chosen[0], found.schema)))
     else:
-        rows = [show.tool_row(t, found.schema) for t in chosen]
-        if rows:
-            print_table(list(rows[0]), [list(r.values()) for r in rows])
-            click.echo()
-        click.echo(show.kinds_text(chosen))
+        lines = show.tools_lines(chosen, found.schema, _columns() or show.TABLE)
+        click.echo("\n".join([*lines, *[""] * bool(lines), show.kinds_text(chosen)]))
+
+
+def _columns() -> int:
+    """The width of the terminal, in characters; 0 where the output goes elsewhere."""
+    import shutil
+
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
 
 def _forms(toolset: Toolset, form: str, chosen: Sequence[Tool]) -> list[Any]:
@@ -123,15 +128,22 @@ def call(
 ) -> None:  # fmt: skip
     """Call a tool as an agent would, and show the result and the row changes that it made.
 
-    WORLD is an id (hotel-42), a seed (42) or an index in the store ('#12').  ARGUMENTS are JSON, or name=value pairs, or
-    - for JSON from stdin.  The exit status is 1 where a call was refused.  Nothing is kept without --session.
+    WORLD is an id (hotel-12), a seed (42) or an index in the store ('#12').  TOOL is one that 'worlddb tools WORLD'
+    shows.  ARGUMENTS are JSON, or name=value pairs, or - for JSON from stdin; a bare value goes to the next required
+    parameter.  The exit status is 1 where a call was refused.  Nothing is kept without --session.
+
+    \b
+    In general:
+      worlddb call WORLD TOOL name=value ids=1,2
+      worlddb call WORLD TOOL '{"name": "value", "ids": [1, 2]}'
 
     \b
     Examples:
-      worlddb call 42 get_room '{"room_id": 3}'
-      worlddb call 42 list_rooms floor=2 limit=5
-      worlddb call 42 check_in_booking 7 --session stay.bin && worlddb call 42 get_booking 7 --session stay.bin
-      worlddb call 42 cancel_booking 8 --then get_booking 8 --json
+      worlddb call 42 run_sql 'sql=SELECT name FROM sqlite_schema' --sets sql
+      worlddb call 42 run_sql '{"sql": "SELECT 1 + 1 AS two"}' --sets both --json
+      worlddb call hotel-12 run_sql 'SELECT 1 AS one' --then run_sql 'sql="SELECT 2 AS two"' --sets sql
+      worlddb call 42 run_sql 'SELECT 1 AS one' --sets sql --session stay.bin
+      worlddb call 42 run_sql 'SELECT 2 AS two' --sets sql --session stay.bin
     """
     from worlddb.cli.line import read_json, read_text, read_words, tool_named
 

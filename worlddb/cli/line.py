@@ -94,7 +94,7 @@ def _end_of_json(text: str, place: int) -> int:
         return 0
     try:
         _, end = json.JSONDecoder().raw_decode(text, match.end())
-    except ValueError:
+    except (ValueError, RecursionError):
         return 0
     return end if end == len(text) or text[end].isspace() else 0
 
@@ -147,7 +147,7 @@ def typed(schema: JsonSchema, text: str) -> Any:
     types = {wanted} if isinstance(wanted, str) else set(wanted)
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = text
     if not types or _TYPES[type(value)] & types:
         return value

@@ -32,13 +32,14 @@ if TYPE_CHECKING:
 def play(world: str, store: Path | None, profile: str, style: str, sets: str, file: Path | None) -> None:
     """Act in a world as an agent does: call its tools at a prompt, see what changes, take it back.
 
-    WORLD is an id (hotel-42), a seed (42) or an index in the store ('#12').  At the prompt, help tells what there is and
+    WORLD is an id (hotel-12), a seed (42) or an index in the store ('#12').  At the prompt, help tells what there is and
     Tab completes tools, parameters, choices and keys.  Without a terminal the lines are read from stdin.
 
     \b
     Examples:
       worlddb play 42
-      worlddb play hotel-42 --store data/small --sets both
+      worlddb play hotel-12 --sets both
+      worlddb play '#0' --store data/small
       printf 'tools get\\nquit\\n' | worlddb play 42
     """
     found, toolset = find_api(world, store, profile, style, sets)
@@ -128,7 +129,7 @@ class Player:
         found = [
             t for t in self.session.toolset if any(pattern in text.lower() for text in (t.name, t.kind, t.description))
         ]
-        lines = show.tools_lines(found, self.session.world.schema, self.width or show.WIDTH)
+        lines = show.tools_lines(found, self.session.world.schema, self.width or show.TABLE)
         return "\n".join([*lines, show.kinds_text(found)])
 
     def diff(self, rest: str) -> str:

@@ -51,7 +51,8 @@ class Law(msgspec.Struct, frozen=True, kw_only=True):
     """One statement that a change of one row calls for."""
 
     kind: str
-    """"check" or "move": `sql` is a SELECT that returns a row where something is broken; "derive": an UPDATE that mends."""
+    """"check" or "move": `sql` is a SELECT that returns a row where something is broken; "derive": an UPDATE that mends; "key":
+    see `key_law`, which has no SQL."""
     rule: AnyRule | None
     """Where it comes from; None in a move, which comes from a lifecycle."""
     table: str
@@ -334,6 +335,15 @@ def _move(table: Table, machine: Lifecycle) -> Law:
         say=f"{table_of(table)}: it goes {ways or 'nowhere'}.",
         cure=f"{column_of(table, machine.column)} of {table_of(table)} is {{was}}; "
              "from there it goes to {ways}, not to {state}",
+    )  # fmt: skip
+
+
+def key_law(table: Table) -> Law:
+    """A row keeps its key, and no other row ever gets it; whoever records the changes sees to it."""
+    return Law(
+        kind="key", rule=None, table=table.key, events=("insert", "update"), columns=table.primary_key, sql="", binds=(),
+        say=f"{table_of(table)}: the key of a row never changes, and that of a deleted row is not used again.",
+        cure="{key} cannot be its key here; leave the key as it is, or let a new row get a key of its own.",
     )  # fmt: skip
 
 

@@ -1,8 +1,9 @@
 """Arguments: what an agent gave for a tool, checked against its JSON Schema and turned into bound values.
 
 The checks are those of JSON Schema, of the small part of it that tools use; a test holds them against the jsonschema
-library.  Two things are refused beyond it, because SQLite or JSON could not keep them: text with NUL or half surrogates,
-and dates that no calendar has.  Of several mistakes the first is told, with what was expected.
+library.  Some things are refused beyond it: text with NUL or half surrogates, JSON that cannot be kept, dates that no
+calendar has, blank text where some is needed, and a newline at the end of what has a pattern.  Of several mistakes the first
+is told, with what was expected.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ MOMENT = r"^\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}(:\d{2})?Z?$"
 DAY_OR_MOMENT = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2})?Z?)?$"
 """The same in filters, where a day alone stands for its first moment, or as the end of a range for its last."""
 TEXT_MAX = 4000
+JSON_MOST = 20_000
 
 
 class Refused(Exception):
@@ -45,8 +47,11 @@ def shown(value: Any) -> str:
     """A value as the agent wrote it, cut to a readable length."""
     try:
         text = orjson.dumps(value).decode()
-    except (TypeError, ValueError):
-        text = repr(value)
+    except Exception:  # what is no JSON may also fail to describe itself
+        try:
+            text = ascii(value)
+        except Exception:
+            text = f"a {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -127,7 +132,7 @@ def _number(schema: JsonSchema) -> Check:
 
 
 def _string(schema: JsonSchema) -> Check:
-    pattern = re.compile(schema["pattern"]) if "pattern" in schema else None
+    pattern = re.compile(schema["pattern"], re.ASCII) if "pattern" in schema else None
     shape = schema.get("format", "")
     least, most = schema.get("minLength", 0), schema.get("maxLength", TEXT_MAX)
 
@@ -136,9 +141,11 @@ def _string(schema: JsonSchema) -> Check:
             return f"must have {least} to {most} characters, got {len(value)}"
         if "\0" in value or not _encodes(value):
             return "holds characters that are no text"
+        if least and not value.strip():
+            return "must not be blank"
         if shape == "date" or (pattern is not None and pattern.pattern in (MOMENT, DAY_OR_MOMENT)):
             return _calendar(value, shape, pattern)
-        if pattern is not None and not pattern.search(value):
+        if pattern is not None and (not pattern.search(value) or value.endswith("\n")):
             return f"must match {pattern.pattern}, got {shown(value)}"
         if shape in _FORMATS and not _FORMATS[shape].match(value):
             return f"expected a {shape}, got {shown(value)}"
@@ -161,7 +168,7 @@ def _calendar(value: str, shape: str, pattern: re.Pattern[str] | None) -> str | 
             if _FORMATS["date"].match(value):
                 date.fromisoformat(value)
                 return None
-        elif pattern is not None and pattern.search(value):
+        elif pattern is not None and pattern.search(value) and not value.endswith("\n"):
             datetime.fromisoformat(value.removesuffix("Z"))
             return None
     except ValueError:
@@ -233,13 +240,25 @@ def _like(value: str) -> str:
     return "%" + re.sub(r"([%_\\])", r"\\\1", value.strip()) + "%"
 
 
+def _json_text(value: Any) -> str:
+    try:
+        text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except (TypeError, ValueError, RecursionError):
+        raise Refused(
+            "a value holds what JSON cannot keep: a large number, half a character, or too many levels"
+        ) from None
+    if len(text) > JSON_MOST:
+        raise Refused(f"a value has {len(text)} characters as JSON; at most {JSON_MOST} are taken")
+    return text
+
+
 _CONVERT: dict[str, Callable[[Any], Any]] = {
     "flag": int,
     "datetime": _moment,
     "datetime_end": _last_moment,
     "text": str.strip,
     "like": _like,
-    "json": lambda v: orjson.dumps(v, option=orjson.OPT_SORT_KEYS).decode(),
+    "json": lambda v: _json_text(v),
     "keys": lambda v: orjson.dumps(list(dict.fromkeys(v))).decode(),
 }
 

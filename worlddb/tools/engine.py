@@ -75,6 +75,10 @@ class Runner:
                 return self._finish(host, binds)
             except Refusal as refusal:
                 return Outcome(None, refusal.error)
+            except apsw.SQLError as failure:
+                if not is_overflow(failure):
+                    raise
+                return Outcome(None, TOO_LARGE)
         return self._write(host, binds)
 
     def _write(self, host: Host, binds: dict[str, Any]) -> Outcome:
@@ -153,6 +157,16 @@ def reads_of(seen: Sequence[Seen]) -> tuple[Read, ...]:
     return tuple(read for read in found if None not in read[1])
 
 
+TOO_LARGE = Error(
+    code="CONFLICT", message="The figures are too large to be added up.", cure="Use smaller figures, or fewer records."
+)
+
+
+def is_overflow(failure: apsw.SQLError) -> bool:
+    """True where figures that agents have written exceed 64 bits in sum."""
+    return "integer overflow" in str(failure)
+
+
 def transact(host: Host, body: Callable[[], Outcome], terms: Terms, *, quiet: bool = False) -> Outcome:
     """Run the body of a call in a savepoint: all of it happens, or nothing.
 
@@ -173,6 +187,11 @@ def transact(host: Host, body: Callable[[], Outcome], terms: Terms, *, quiet: bo
         error = terms.constraint(constraint)
     except (apsw.FullError, apsw.TooBigError):
         error = Error(code="CONFLICT", message="The record is too large, or there are no more numbers for new ones.")
+    except apsw.SQLError as failure:
+        if not is_overflow(failure):
+            host.abort()
+            raise
+        error = TOO_LARGE
     except BaseException:
         host.abort()
         raise

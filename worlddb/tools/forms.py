@@ -57,8 +57,8 @@ def callables(session: Session) -> dict[str, Callable[..., str]]:
     """The tools of a session as typed functions by name; a name that Python could not take is made one (get-room: get_room).
 
     A function takes the tool's parameters by keyword, calls the tool in this session, and returns the result's JSON as text,
-    for a refused call that of {"error": {...}}.  An optional parameter that is None counts as not given, unless the tool
-    takes null for it.
+    for a refused call that of {"error": {...}}: missing, unknown and mistyped arguments are refused so too, and raise nothing.
+    An optional parameter that is None counts as not given, unless the tool takes null for it.
     """
     found: dict[str, Callable[..., str]] = {}
     for tool in session.toolset:
@@ -83,9 +83,10 @@ def _function(tool: Tool, name: str, session: Session) -> Callable[..., str]:
     )
     empty = {n for n, s in properties.items() if n not in required and not takes_null(s)}
 
-    def call(**arguments: Any) -> str:
-        signature.bind(**arguments)
+    def call(*values: Any, **arguments: Any) -> str:
         given = {n: v for n, v in arguments.items() if v is not None or n not in empty}
+        if values:  # parameters have names only: a list of values is refused as any other wrong call is
+            return session.call(tool.name, [*values, given] if given else [*values]).text
         return session.call(tool.name, given).text
 
     call.__name__ = call.__qualname__ = name

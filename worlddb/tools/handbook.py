@@ -5,18 +5,20 @@ Everything is told in the words of the world's API: entities by their nouns, fie
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from worlddb.schema.ddl import ddl
 from worlddb.schema.model import ForeignKey, Lifecycle, Schema, Table
 from worlddb.tools.model import Field, JsonSchema, Reply
 from worlddb.tools.toolset import Toolset
-from worlddb.tools.words import Vocabulary, article, listing, plain, sentence
+from worlddb.tools.words import Vocabulary, article, listing, plain, plural, sentence
 
 _UNITS = """\
 - Amounts of money are whole numbers of the currency's minor unit: 1234 is 12.34. Other units stand with their field.
-- Moments are 'YYYY-MM-DD HH:MM:SS' in UTC, dates 'YYYY-MM-DD', times of day 'HH:MM' in local time.
-- The system has a clock of its own, by which 'now' and 'today' are meant. It moves on with every change."""
+- Moments are 'YYYY-MM-DD HH:MM:SS' in UTC ('2026-03-09 14:05:00'), dates 'YYYY-MM-DD', times of day 'HH:MM' in local time.
+- The system has a clock of its own, by which 'now' and 'today' are meant. Time stands still while you look; each change takes a
+  minute, and a call that is refused takes none."""
 
 _ERRORS = """\
 A call that is refused changes nothing, and answers with an object of this form:
@@ -40,14 +42,35 @@ _SQL_ERRORS = """
 def handbook(schema: Schema, toolset: Toolset) -> str:
     """What the business is, its entities, states and rules, the units, and how errors look."""
     words = Vocabulary(schema)
-    rules = "\n".join(f"- {sentence(r.say)}" for r in schema.rules)
     parts = [
         f"# {schema.title}", schema.summary, "## Units and time", _UNITS,
         "## What there is", *(_entity(schema, words, t) for t in schema.tables),
-        *(["## Rules of the business", "The system refuses whatever would break one of these.", rules] if rules else []),
+        *_rules(schema, words),
         "## Errors", _ERRORS + (_SQL_ERRORS if has_sql(toolset) else ""),
     ]  # fmt: skip
     return "\n\n".join(p for p in parts if p) + "\n"
+
+
+def _rules(schema: Schema, words: Vocabulary) -> list[str]:
+    """The rules as sentences, with what their words mean where the tools have others; nothing where there are none."""
+    if not schema.rules:
+        return []
+    told = "\n".join(f"- {sentence(r.say)}" for r in schema.rules)
+    parts = ["## Rules of the business", "The system refuses whatever would break one of these.", told]
+    if others := _other_words(schema, words):
+        meant = "\n".join(f"- '{rule}' is called {tool} here" for rule, tool in others)
+        parts += ["The rules, and what a refusal quotes of them, use some words that the tools do not:", meant]
+    return parts
+
+
+def _other_words(schema: Schema, words: Vocabulary) -> list[tuple[str, str]]:
+    """(word of the rules, word of the tools) for every entity of which a rule speaks by another word than the tools."""
+    tables = {form: t.key for t in schema.tables for form in (plain(t.key), plural(plain(t.key)))}
+    longest = sorted(tables, key=len, reverse=True)  # a 'room type' is no room
+    spoken = re.compile(rf"\b({'|'.join(map(re.escape, longest))})\b", re.IGNORECASE)
+    found = {tables[word.lower()] for r in schema.rules for word in spoken.findall(r.say) if word.lower() in tables}
+    pairs = ((plain(t.key), words.label(t.key)) for t in schema.tables if t.key in found)
+    return [(rule, tool) for rule, tool in pairs if rule != tool]
 
 
 def schema_text(schema: Schema, toolset: Toolset) -> str:

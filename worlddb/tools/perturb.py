@@ -41,7 +41,8 @@ class Perturbation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     rename_params: int = 0
     """1: other words; 2: abbreviated; 3: opaque (arg_2)."""
     terse: int = 0
-    """1: only the first sentence of a tool's description; 2: no description of a tool; 3: none of parameters either."""
+    """1: only the beginning of a tool's description, up to the first full stop or semicolon; 2: no description of a tool; 3: none
+    of parameters either."""
     distractors: int = 0
     """Further tools that no task needs: of things that this world does not have, and narrower twins of real ones.  They
     never change anything."""
@@ -326,8 +327,19 @@ def _other(param: Param, level: int, stream: Stream) -> str:
     return "_".join(stream.child(w).pick(other[w]) if w in other else w for w in name.split("_"))
 
 
+_CLAUSE = re.compile(r"(?:\([^()]*\)|[^.;(]|[.;](?=\S)|(?<=\s)[.;]|\()*")
+"""All before the first full stop or semicolon that ends something: not within brackets, and not one that stands alone."""
+
+
+def first_clause(text: str) -> str:
+    """The beginning of a text up to its first full stop or semicolon, closed with a full stop."""
+    match = _CLAUSE.match(text)
+    found = match[0].strip() if match else ""
+    return f"{found}." if found and found[-1] not in ".!?" else found
+
+
 def _terse(tool: Tool, level: int) -> Tool:
-    text = re.split(r"(?<=[.;])\s", tool.description, maxsplit=1)[0] if level == 1 else ""
+    text = first_clause(tool.description) if level == 1 else ""
     if level < 3:
         return replace(tool, description=text, title=tool.title if level == 1 else tool.name)
     params = tuple(_mute(p) for p in tool.params)

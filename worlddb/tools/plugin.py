@@ -43,8 +43,6 @@ from worlddb.world.host import Binds, Host
 
 LOG = logging.getLogger("worlddb.plugin")
 """Has the traceback of every PLUGIN_ERROR, at level INFO."""
-_READING = re.compile(r"\s*(SELECT|VALUES|WITH)\b", re.IGNORECASE)
-_WRITING = re.compile(r"\s*(INSERT|UPDATE|DELETE|REPLACE|WITH)\b", re.IGNORECASE)
 
 
 class ToolError(Exception):
@@ -59,39 +57,44 @@ class ToolError(Exception):
 
 
 class Access:
-    """The world as one call of a plug-in has it."""
+    """The world as one call of a plug-in has it, and for no longer than that."""
 
     def __init__(self, host: Host, now: str, writing: bool) -> None:
-        self._host, self._writing = host, writing
+        self._host: Host | None = host
+        self._writing = writing
         self.now = now
         """The clock of the episode, 'YYYY-MM-DD HH:MM:SS' UTC."""
         self.failure: Exception | None = None
 
     def rows(self, sql: str, binds: Binds = ()) -> list[tuple[Any, ...]]:
-        """All rows of a SELECT."""
-        if not _READING.match(sql):
-            raise BadRequest("Access.rows takes a SELECT; change rows with Access.write")
-        before = self._host.connection.total_changes()
-        found = self._host.rows(sql, binds)
-        if self._host.connection.total_changes() != before:
-            self.failure = BadRequest("Access.rows takes no statement that changes rows; use Access.write")
-            raise self.failure
-        return found
+        """All rows of a SELECT.  Anything else fails the whole call."""
+        try:
+            return self._open().looked(sql, binds)
+        except BadRequest as error:
+            self.failure = error
+            raise
 
     def write(self, sql: str, binds: Binds = ()) -> int:
-        """Run one INSERT, UPDATE or DELETE; the number of rows that it changed.
+        """Run an INSERT, UPDATE or DELETE; the number of rows that it changed.
 
         A failure of it fails the whole call, even where the plug-in catches the exception.
         """
         if not self._writing:
             raise BadRequest("this plug-in was registered to read only; register it with read_only=False")
-        if not _WRITING.match(sql):
-            raise BadRequest("Access.write takes an INSERT, UPDATE or DELETE")
         try:
-            return self._host.write(sql, dict(binds) if isinstance(binds, dict) else tuple(binds))
-        except apsw.Error as error:
+            return self._open().written(sql, dict(binds) if isinstance(binds, dict) else tuple(binds))
+        except Exception as error:
             self.failure = error
             raise
+
+    def _open(self) -> Host:
+        if self._host is None:
+            raise BadRequest("the call is over; a plug-in's access to the world ends with it")
+        return self._host
+
+    def close(self) -> None:
+        """The call is over."""
+        self._host = None
 
 
 @dataclass(frozen=True)
@@ -273,7 +276,11 @@ class PluginRunner:
             given[key] = None if given[key] is None else float(given[key])
 
         def body() -> Outcome:
-            data = self._answer(Access(host, now, not self._plugin.read_only), given)
+            db = Access(host, now, not self._plugin.read_only)
+            try:
+                data = self._answer(db, given)
+            finally:
+                db.close()
             host.settle()
             return Outcome(data, None)
 

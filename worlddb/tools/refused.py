@@ -90,7 +90,8 @@ class Terms:
         law = broken.law
         code = LAW_CODES.get(law.rule.kind, "RULE_VIOLATION") if law.rule else "RULE_VIOLATION"
         cure = fill(self.spelt(law.cure), broken.found)
-        return Error(code=code, message=self.spelt(law.say), rule=rule_name(law.rule, law.table), cure=cure)
+        rule = rule_name(law.rule, law.table) if law.kind != "key" else f"key:{law.table}"
+        return Error(code=code, message=self.spelt(law.say), rule=rule, cure=cure)
 
     def constraint(self, error: apsw.ConstraintError) -> Error:
         """A constraint's refusal."""

@@ -14,8 +14,10 @@ from hashlib import sha256
 from typing import Any
 
 import msgspec
+import orjson
 
 from worlddb.errors import BadRequest
+from worlddb.tools.arguments import LONGEST, shown
 from worlddb.tools.engine import Outcome, Read, Seen, reads_of
 from worlddb.tools.model import Call, Error, Result
 from worlddb.tools.toolset import Toolset
@@ -27,6 +29,8 @@ from worlddb.world.model import World
 TICK = 60
 """Seconds by which the world's clock moves on with every call that writes."""
 NAME_SHOWN = 80
+START_MOST = 10**9
+"""Of a start's clock (some 30 years) and ids."""
 
 
 @lru_cache(4096)
@@ -50,19 +54,26 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     """From 1."""
     name: str
-    arguments: Any
+    raw: bytes
+    """The arguments as JSON; of what JSON cannot hold, and of very long ones, a description that begins with '#'."""
     result: Result
     now: int
     """The world's clock at the call, Unix seconds."""
     wrote: bool = False
     """True for a successful call of a tool that writes, even one that changed nothing: the clock moved on."""
-    retold: bool = False
-    """True where a resumed session took the outcome from its suspension: the arguments could not be written down."""
     changes: tuple[Change, ...] = ()
     """Net row changes of this call; none where it failed."""
     seen: Sequence[Seen] = ()
     covers: tuple[str, str, dict[str, Any]] | None = None
     """For an aggregate: the table and the query of the primary keys of the rows that it stands for; see `Session.covered`."""
+
+    @property
+    def arguments(self) -> Any:
+        """What the agent gave: an object, or text where it gave no JSON."""
+        try:
+            return orjson.loads(self.raw)
+        except orjson.JSONDecodeError:
+            return self.raw.decode(errors="replace")
 
     @property
     def reads(self) -> tuple[Read, ...]:
@@ -77,8 +88,8 @@ class Suspended(msgspec.Struct, frozen=True, array_like=True):
     """The first 16 hex digits of the world's digest."""
     toolset: str
     start: Start
-    calls: tuple[tuple[str, Any, Error | None], ...]
-    """Name and arguments; the error too where the arguments are nothing that can be written down."""
+    calls: tuple[tuple[str, bytes, Error | None], ...]
+    """Name and arguments, and of a call that was refused the error: it is told again rather than made again."""
     state: str
     """Of the net changes, to prove that resuming led to the same state."""
 
@@ -90,8 +101,11 @@ class Session:
         self.world = world
         self.toolset = toolset
         self.start = start or Start()
-        if self.start.clock < 0 or self.start.ids < 0:
-            raise BadRequest("a session starts at clock >= 0 and ids >= 0, relative to the world")
+        for given in (self.start.clock, self.start.ids):
+            if not isinstance(given, int) or not 0 <= given <= START_MOST:
+                raise BadRequest(
+                    f"a session starts at clock >= 0 and ids >= 0 (to {START_MOST}), relative to the world"
+                )
         self.reset()
 
     def reset(self) -> Session:
@@ -110,16 +124,17 @@ class Session:
         Never raises for what an agent can do wrong: such a call changes nothing, and its result has `ok` False.
         """
         writes = len(self._log.marks)
-        outcome = self._run(name, arguments)
-        return self.note(name, arguments, outcome, wrote=len(self._log.marks) > writes)
+        raw = _raw(arguments)
+        outcome = self._run(name, arguments) if len(raw) <= LONGEST else self._refuse_length(raw)
+        raw = raw if len(raw) <= LONGEST else f"# {len(raw)} bytes: ".encode() + raw[:NAME_SHOWN]
+        return self._note(_named(name), raw, outcome, wrote=len(self._log.marks) > writes)
 
-    def note(self, name: str, arguments: Any, outcome: Outcome, *, wrote: bool = False, retold: bool = False) -> Result:
+    def _note(self, name: str, raw: bytes, outcome: Outcome, *, wrote: bool = False) -> Result:
         """Put a call that has been carried out into the journal."""
         result = Result(ok=outcome.error is None, data=outcome.data, error=outcome.error)
         self.journal.append(
             Entry(
-                number=len(self.journal) + 1, name=name, arguments=arguments, result=result, now=self._before,
-                wrote=wrote, retold=retold,
+                number=len(self.journal) + 1, name=name, raw=raw, result=result, now=self._before, wrote=wrote,
                 changes=outcome.changes, seen=outcome.seen, covers=outcome.covers,
             )
         )  # fmt: skip
@@ -134,12 +149,21 @@ class Session:
         with host.lock:
             clock.set_now(now)
             host.turn_to(self._log)
-            return runner.run(host, arguments, _text(now))
+            host.busy = True
+            try:
+                return runner.run(host, arguments, _text(now))
+            finally:
+                host.busy = False
+
+    def _refuse_length(self, raw: bytes) -> Outcome:
+        self._before = self.now
+        message = f"the arguments have {len(raw)} bytes as JSON; at most {LONGEST} are taken"
+        return Outcome(None, Error(code="INVALID_ARGUMENT", message=message, cure="Say it in fewer words."))
 
     def _unknown(self, name: Any) -> Error:
         import difflib
 
-        shown = str(name)[:NAME_SHOWN]
+        shown = _named(name)
         near = difflib.get_close_matches(shown, self.toolset.names, n=3, cutoff=0.4)
         told = f"did you mean {' or '.join(near)}?" if near else f"there are {len(self.toolset.names)} tools"
         return Error(
@@ -211,7 +235,7 @@ class Session:
 
     def suspend(self) -> bytes:
         """The session as bytes: the world's name, and its calls."""
-        calls = tuple(_written(e) for e in self.journal)
+        calls = tuple((e.name, e.raw, e.result.error) for e in self.journal)
         kept = Suspended(self.world.digest[:16], self.toolset.digest[:16], self.start, calls, self._state())
         return msgspec.msgpack.encode(kept)
 
@@ -219,14 +243,24 @@ class Session:
         return sha256(repr(self._log.diff.changes).encode()).hexdigest()[:16]
 
 
-def _written(entry: Entry) -> tuple[str, Any, Error | None]:
-    if entry.retold:
-        return entry.name, entry.arguments, entry.result.error
+def _named(name: Any) -> str:
+    """A tool's name as the journal keeps it."""
     try:
-        msgspec.msgpack.encode((entry.name, entry.arguments))
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        return ascii(entry.name), ascii(entry.arguments)[:NAME_SHOWN], entry.result.error
-    return entry.name, entry.arguments, None
+        text = name if isinstance(name, str) else repr(name)
+        text.encode()
+    except Exception:  # what is no name may do anything when it is asked for one
+        text = f"a {type(name).__name__}"
+    return text[:NAME_SHOWN]
+
+
+def _raw(arguments: Any) -> bytes:
+    """Arguments as the journal keeps them: a copy, which the caller's later changes do not reach."""
+    try:
+        if isinstance(arguments, str | bytes):
+            return arguments if isinstance(arguments, bytes) else arguments.encode()
+        return b"{}" if arguments is None else orjson.dumps(arguments)
+    except Exception:  # of values that JSON does not know, some fail in ways of their own
+        return f"# {shown(arguments)}".encode(errors="replace")
 
 
 def resume(world: World, toolset: Toolset, kept: bytes) -> Session:
@@ -244,11 +278,12 @@ def resume(world: World, toolset: Toolset, kept: bytes) -> Session:
     if found.toolset != toolset.digest[:16]:
         raise BadRequest("the session was suspended with another toolset; give the same style, sets and perturbations")
     session = Session(world, toolset, found.start)
-    for name, arguments, error in found.calls:
+    for name, raw, error in found.calls:
         if error is None:
-            session.call(name, arguments)
+            session.call(name, raw)
         else:
-            session.note(name, arguments, Outcome(None, error), retold=True)
+            session._before = session.now
+            session._note(name, raw, Outcome(None, error))
     if session._state() != found.state:
         raise BadRequest("the session's calls no longer lead to the state that it had; its tools have changed")
     return session

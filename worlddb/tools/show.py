@@ -15,10 +15,11 @@ from typing import Any
 import orjson
 
 from worlddb.schema.model import Schema, Table
-from worlddb.tools.arguments import MOMENT, shown
+from worlddb.tools.arguments import DAY_OR_MOMENT, MOMENT, shown
 from worlddb.tools.choose import faults
 from worlddb.tools.model import KINDS, Fault, JsonSchema, Result, Tool
 from worlddb.tools.refused import rule_name
+from worlddb.tools.words import Vocabulary, article, plain, sentence
 from worlddb.world.diff import Change, Diff, Row
 
 SIGNS = {"insert": "+", "update": "~", "delete": "-"}
@@ -27,6 +28,10 @@ CELL = 40
 GAP = "  "
 WIDTH = 110
 """Where the texts about one tool are wrapped."""
+TABLE = 118
+"""Where a table of tools ends if no terminal says how wide it is."""
+LEAST, MOST = 24, 22
+"""Characters that a table of tools leaves for what a tool does, and those that each of its other texts gets at most."""
 
 
 # --- row changes
@@ -150,8 +155,8 @@ def table_lines(columns: Sequence[str], rows: Sequence[Sequence[Any]], width: in
     return lines if fit == len(columns) else [*lines, f"(not shown: {', '.join(columns[fit:])})"]
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= CELL else f"{text[: CELL - 1]}…"
+def _cut(text: str, most: int = CELL) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 # --- tools
@@ -173,6 +178,37 @@ def writes_text(tool: Tool, schema: Schema) -> str:
     return " ".join(f"{''.join(s for s in SIGNS.values() if s in ops)}{name}" for name, ops in signs.items())
 
 
+def tools_lines(tools: Iterable[Tool], schema: Schema, width: int = TABLE) -> list[str]:
+    """A table of tools, at most `width` wide: long cells are cut, and columns that leave no room are named in a last line.
+
+    What a tool is called is never cut.
+    """
+    rows = [tool_row(t, schema) for t in tools]
+    if not rows:
+        return []
+    widths = {c: max(len(c), *(len(row[c]) for row in rows)) for c in rows[0]}
+    hidden = []
+    while _room(widths, width) < LEAST and len(widths) > 2:
+        hidden.append(next(c for c in ("required", "writes", "what it does") if c in widths))
+        del widths[hidden[-1]]
+    if "what it does" in widths:
+        widths["what it does"] = max(min(widths["what it does"], _room(widths, width)), LEAST)
+    for column in ("writes", "required"):
+        if column in widths:
+            widths[column] = min(widths[column], MOST)
+    lines = [
+        GAP.join(_cut(cells[c], w).ljust(w) for c, w in widths.items()).rstrip()
+        for cells in ({c: c for c in widths}, {c: "─" * w for c, w in widths.items()}, *rows)
+    ]
+    return [*lines, f"(not shown: {', '.join(reversed(hidden))})"] if hidden else lines
+
+
+def _room(widths: dict[str, int], width: int) -> int:
+    """What is left for the last column beside the others, of which two may be cut."""
+    others = (min(w, MOST) if c in ("writes", "required") else w for c, w in widths.items() if c != "what it does")
+    return width - sum(others) - len(GAP) * (len(widths) - 1)
+
+
 def kinds_text(tools: Iterable[Tool]) -> str:
     """How many tools there are of each kind: '31 tools: 8 get, 6 list, …'."""
     counts = Counter(t.kind for t in tools)
@@ -184,7 +220,8 @@ def kinds_text(tools: Iterable[Tool]) -> str:
 def tool_lines(tool: Tool, schema: Schema) -> list[str]:
     """All that there is to say of one tool: parameters, answer, what it writes, what may refuse it."""
     writes = writes_text(tool, schema)
-    lines = [f"{tool.name} ({tool.kind}; {f'writes {writes}' if writes else 'reads only'})", tool.description]
+    head = f"{tool.name} ({tool.kind}; {f'writes {writes}' if writes else 'reads only'})"
+    lines = [*_wrapped(head, "", GAP), *_wrapped(tool.description, "", "")]
     required = set(tool.parameters.get("required", ()))
     params = [(n + "*" * (n in required), _about(s)) for n, s in tool.parameters.get("properties", {}).items()]
     least = f"; give at least {tool.least}" if tool.least > len(required) else ""
@@ -192,9 +229,39 @@ def tool_lines(tool: Tool, schema: Schema) -> list[str]:
     lines += _section("Answer", [(n, _about(s)) for n, s in _fields(tool.returns)])
     found = [*faults(tool.steps), *([tool.reply.missing] if tool.read_only and tool.reply.missing else [])]
     lines += _section("Errors", [(f.code, _told(f, tool)) for f in dict.fromkeys(found)])
-    says = {rule_name(r, r.table): r.say for r in schema.rules}
-    lines += _section("Rules", [(says.get(r, r), "") for r in tool.rules])
+    if tool.rules:
+        lines += ["", "Rules"]
+    for rule in _rules(tool, schema):
+        lines += _wrapped(rule, GAP, GAP * 2)
     return lines
+
+
+def _wrapped(text: str, first: str, rest: str) -> list[str]:
+    """A text in lines, the first and the others set in so far."""
+    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
+
+
+def _rules(tool: Tool, schema: Schema) -> Iterator[str]:
+    """The rules that may refuse a call, as sentences; those that are no sentence of the schema with their names."""
+    says = {rule_name(r, r.table): sentence(r.say) for r in schema.rules}
+    own = {f.rule: _filled(f.message, tool) for f in reversed([*faults(tool.steps)]) if f.rule}
+    words = Vocabulary(schema)
+    for rule in tool.rules:
+        kind, _, table = rule.partition(":")
+        if rule in says:
+            yield says[rule]
+        elif rule in own:
+            yield f"{own[rule]} [{rule}]"
+        elif kind == "move" and table in schema:
+            yield f"{_moved(schema[table], words)} [{rule}]"
+        else:
+            yield rule
+
+
+def _moved(table: Table, words: Vocabulary) -> str:
+    """The sentence of the law that keeps states to their moves."""
+    column = words.column_label(table.key, table.lifecycle.column) if table.lifecycle else "state"
+    return f"The {column} of {article(words.label(table.key))} changes only as its moves allow."
 
 
 def _section(title: str, rows: Sequence[tuple[str, str]]) -> list[str]:
@@ -204,7 +271,7 @@ def _section(title: str, rows: Sequence[tuple[str, str]]) -> list[str]:
     margin = max(len(name) for name, _ in rows) + 2 * len(GAP)
     found = ["", title]
     for name, text in rows:
-        first, *more = textwrap.wrap(text, max(WIDTH - margin, 40)) or [""]
+        first, *more = textwrap.wrap(text, max(WIDTH - margin, 40), break_on_hyphens=False) or [""]
         found += [f"{GAP}{name}".ljust(margin) + first, *(" " * margin + line for line in more)]
     return [line.rstrip() for line in found]
 
@@ -228,8 +295,8 @@ def schema_text(schema: JsonSchema) -> str:
         words = f"one of {', '.join(_line(v) for v in options)}"
     else:
         words = " or ".join(_type_text(n, schema) for n in names if n != "null")
-        words += "".join(f", {bound}" for bound in _bounds(schema))
     words += " or null" if words and "null" in names else "null" if "null" in names else ""
+    words += "".join(f", {bound}" for bound in _bounds(schema))
     return f"{words}, default {_line(schema['default'])}" if schema.get("default") is not None else words
 
 
@@ -242,17 +309,38 @@ def _type_text(name: str, schema: JsonSchema) -> str:
         return f"{{{names}}}"
     if name != "string":
         return name
-    return "date and time" if schema.get("pattern") == MOMENT else schema.get("format", "text")
+    if "format" in schema:
+        return _FORMATS.get(schema["format"], str(schema["format"]))
+    return _PATTERNS.get(schema.get("pattern", ""), "text")
+
+
+_FORMATS = {"uuid": "UUID", "email": "e-mail address", "date-time": "date and time"}
+_PATTERNS = {
+    MOMENT: "date and time", DAY_OR_MOMENT: "date, or date and time", r"^([01]\d|2[0-3]):[0-5]\d$": "time of day",
+    "^[A-Z]{2}$": "2 capital letters", "^[A-Z]{3}$": "3 capital letters",
+}  # fmt: skip
+"""What the patterns of the schemas mean; others are shown as they are."""
+_NUMBERED = re.compile(r"\^([\w-]+)\[0-9\]\+\$")
 
 
 def _bounds(schema: JsonSchema) -> Iterator[str]:
-    for low, high, unit in (("minimum", "maximum", ""), ("minItems", "maxItems", " items")):
-        if low in schema and high in schema:
-            yield f"{schema[low]} to {schema[high]}{unit}"
-        elif low in schema or high in schema:
-            yield f"at least {schema[low]}{unit}" if low in schema else f"at most {schema[high]}{unit}"
-    if schema.get("pattern", MOMENT) != MOMENT:
-        yield f"matches {schema['pattern']}"
+    for low, high, unit in (
+        ("minimum", "maximum", ""),
+        ("minItems", "maxItems", "item"),
+        ("minProperties", "", "field"),
+    ):
+        least, most = schema.get(low), schema.get(high)
+        if least is not None or most is not None:
+            limits = (
+                f"at least {least}" if most is None else f"at most {most}" if least is None else f"{least} to {most}"
+            )
+            counted = f" {unit}{'s' * ((most or least) != 1)}" if unit else ""
+            yield f"{limits}{counted}"
+    pattern = schema.get("pattern", "")
+    if numbered := _NUMBERED.fullmatch(pattern):
+        yield f"such as {numbered[1]}12"
+    elif pattern and pattern not in _PATTERNS:
+        yield f"matches {pattern}"
 
 
 def _fields(schema: JsonSchema, path: str = "") -> Iterator[tuple[str, JsonSchema]]:
@@ -266,7 +354,29 @@ def _fields(schema: JsonSchema, path: str = "") -> Iterator[tuple[str, JsonSchem
 
 
 def _told(fault: Fault, tool: Tool) -> str:
-    """The message of an error, with `<name>` where a call's own values will stand."""
+    """The message of an error and its cure, with words where a call's own values will stand."""
+    return _filled(f"{fault.message} {fault.cure}".strip(), tool)
+
+
+_HOLES = {
+    "state": "<its state>", "at": "<its ID>", "lost": "<its ID>", "first": "<its ID>", "n": "<number>", "many": "<number>",
+    "was": "<its value>", "after": "<the new value>", "other": "<another one>", "ways": "…", "why": "…",
+}  # fmt: skip
+"""What stands in the text about an error for what its query finds; whole clauses are left open."""
+
+
+def _filled(template: str, tool: Tool) -> str:
+    """A message with `<name>` for the arguments of the call, and words for what the tool finds out itself."""
     names = {p.key: p.name for p in tool.params}
-    text = f"{fault.message} {fault.cure}".strip()
-    return re.sub(r"\{(\w+)[^}]*\}", lambda hole: f"<{names.get(hole[1], hole[1])}>", text)
+    names |= {f"item_{f.key}": f.name for p in tool.params for f in p.fields}
+
+    def word(hole: re.Match[str]) -> str:
+        key = hole[1]
+        if key in names:
+            return f"<{names[key]}>"
+        before, was, after = key.rpartition("was_")
+        return (
+            _HOLES.get(key) or f"<{'its ' if was else ''}{plain(before.strip('_') + '_' + after if before else after)}>"
+        )
+
+    return re.sub(r"\{(\w+)[^}]*\}", word, template)

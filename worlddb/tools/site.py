@@ -22,6 +22,8 @@ from worlddb.tools.words import Vocabulary, article
 from worlddb.world.mint import is_minted
 
 CODE_PATTERN = "^{prefix}-[0-9]+$"
+LARGEST = 10**12
+"""The greatest figure that agents may write where the business sets no bound: sums of such ones stay exact."""
 PAGE_LIMIT = 20
 PAGE_MOST = 100
 
@@ -105,7 +107,8 @@ class Site:
             low, high = bounds(column, kind)
             schema: JsonSchema = {"type": "integer" if kind.sql == "INTEGER" else "number"}
             if given and column.key not in self.derived(table) and not column.formula:
-                schema |= {k: v for k, v in (("minimum", low), ("maximum", high)) if v is not None}
+                low, high = low if low is not None else -LARGEST, high if high is not None else LARGEST
+                schema |= {"minimum": low, "maximum": high}
             return schema
         if is_a(column.type, "tags_json"):
             return {"type": "array", "items": {"type": "string"}}

@@ -86,6 +86,7 @@ class SqlRunner:
         sql, parameters = given["sql"], given.get("parameters")
 
         def body() -> Outcome:
+            host.loosen()
             found = host.sandbox.run(sql, parameters, write=self._write)
             if not isinstance(found, Rows):
                 return Outcome(None, Error(code=found.code, message=found.message))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol
@@ -125,15 +126,15 @@ class Toolset:
 
     def openai(self) -> list[JsonSchema]:
         """The tools as the Chat Completions API takes them."""
-        return forms.openai(self.tools)
+        return deepcopy(forms.openai(self.tools))  # whoever edits it must not change the tools
 
     def responses(self) -> list[JsonSchema]:
         """The tools as the Responses API takes them."""
-        return forms.responses(self.tools)
+        return deepcopy(forms.responses(self.tools))  # whoever edits it must not change the tools
 
     def mcp(self) -> list[JsonSchema]:
         """The tools as the result of MCP's tools/list (camelCase, ready for `mcp.types.Tool.model_validate`)."""
-        return forms.mcp(self.tools)
+        return deepcopy(forms.mcp(self.tools))  # whoever edits it must not change the tools
 
     def callables(self, session: Session) -> dict[str, Callable[..., str]]:
         """The tools as typed Python functions that act in a session of this toolset, by name; see `forms.callables`."""

@@ -46,6 +46,11 @@ class Diff:
         else:
             self._rows[place] = (first, after)
 
+    def is_gone(self, table: str, key: Key) -> bool:
+        """True for a row that was there at first and is not any more."""
+        known = self._rows.get((table, key))
+        return known is not None and known[1] is None
+
     def copy(self) -> Diff:
         """An independent copy."""
         return Diff(dict(self._rows))

@@ -21,7 +21,7 @@ import apsw
 import msgspec
 
 from worlddb.errors import BadRequest, QueryError
-from worlddb.schema.laws import Law, watch
+from worlddb.schema.laws import Law, key_law, watch
 from worlddb.schema.model import Schema
 from worlddb.schema.rules import quote
 from worlddb.world import clock
@@ -37,8 +37,13 @@ HOSTS = 128
 _QUERY = re.compile(
     r"\s*(SELECT|WITH|VALUES|EXPLAIN|PRAGMA\s+(foreign_key_check|integrity_check|quick_check|table_info))\b", re.I
 )
+_CHANGE = re.compile(r"\s*(INSERT|UPDATE|DELETE|WITH)\b", re.I)
+_REPLACE = re.compile(r"\bOR\s+(REPLACE|ROLLBACK)\b(?!\s*\()", re.I)
+"""REPLACE can leave a reference to nothing behind (an error of SQLite's own), ROLLBACK gives up the whole transaction."""
 STATEMENTS = 512
 """Prepared statements kept per host."""
+SHIFT = 97
+"""A start's `ids` moves minted values on by at most so many: there are not that many of every kind."""
 ROUNDS = 16
 """How often derived totals may feed one another in one call."""
 
@@ -63,7 +68,7 @@ class Broken(Exception):
 class Log:
     """The state of an episode: its row changes in the order of happening, and what they are in sum."""
 
-    __slots__ = ("diff", "ids", "inserted", "marks", "redo", "tied")
+    __slots__ = ("diff", "ids", "inserted", "marks", "redo", "tied", "tops")
 
     def __init__(self, ids: int = 0) -> None:
         self.ids = ids
@@ -74,6 +79,8 @@ class Log:
         """After each call that wrote: the length of `redo`, and how many rows had been inserted."""
         self.inserted = 0
         self.diff = Diff()
+        self.tops: dict[str, int] = {}
+        """Table name -> the greatest key inserted, where SQLite numbers the rows."""
         self.tied = False
         """True once a call changed several rows: they may refer to one another, in no order."""
 
@@ -82,6 +89,7 @@ class Log:
         twin = Log(self.ids)
         twin.redo, twin.marks = self.redo.copy(), self.marks.copy()
         twin.inserted, twin.diff, twin.tied = self.inserted, self.diff.copy(), self.tied
+        twin.tops = self.tops.copy()
         return twin
 
 
@@ -93,6 +101,9 @@ class _Watch:
         places = {c.key: i for i, c in enumerate(table.columns)}
         self.table = key
         self.key = tuple(places[k] for k in table.primary_key)
+        self.single = len(table.primary_key) == 1
+        self.numbered = self.single and table.key_style == "integer"
+        self.keeps = key_law(table)
         self._names = [quote(c.name) for c in table.columns]
         self._home = quote(table.name)
         self._at_key = " AND ".join(f"{self._names[i]} = ?" for i in self.key)
@@ -148,6 +159,10 @@ class Host:
         self._watch = {t.name: _Watch(world.schema, t.key, found[t.key]) for t in world.schema.tables}
         self._cursor = self.connection.cursor()
         self._numbers = bool(self.rows("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence'"))
+        self._first: dict[str, int] = dict(self.rows("SELECT name, seq FROM sqlite_sequence")) if self._numbers else {}
+        self._loose = False
+        self.busy = False
+        """True while a call runs: the database then stays where it is."""
         self._events: list[Event] = []
         self._inserted = 0
         self._log: Log | None = None
@@ -165,7 +180,15 @@ class Host:
     # --- turning to an episode
 
     def turn_to(self, log: Log) -> None:
-        """Bring the database into the state of an episode."""
+        """Bring the database into the state of an episode.
+
+        Raises:
+            BadRequest: a call of some episode of this world is running.
+        """
+        if self.busy:
+            raise BadRequest(
+                "a call is running in this world; a plug-in acts through what it is given, not in sessions"
+            )
         if self._log is not log or self._position != len(log.redo):
             self._replay(log)
 
@@ -173,8 +196,9 @@ class Host:
         """Take back all but the first `calls` calls that wrote, and count their net changes anew."""
         kept, inserted = log.marks[calls - 1] if calls else (0, 0)
         del log.marks[calls:], log.redo[kept:]
-        log.inserted, log.diff = inserted, Diff()
+        log.inserted, log.diff, log.tops = inserted, Diff(), {}
         self._replay(log, record=True)
+        self._count(log)
         self._fold(log)
 
     def _replay(self, log: Log, *, record: bool = False) -> None:
@@ -184,7 +208,7 @@ class Host:
         elif self._position or self._log is None or self._log.ids or log.ids:
             execute("ROLLBACK")
             execute("BEGIN")
-        self._log, self._position = log, len(log.redo)
+        self._log = None  # until all of it stands
         self._recording = False
         if log.ids and self._numbers:
             execute("UPDATE sqlite_sequence SET seq = seq + ?", (log.ids,))
@@ -198,6 +222,7 @@ class Host:
         if log.tied:
             execute("PRAGMA defer_foreign_keys = OFF")
         self._recording = True
+        self._log, self._position = log, len(log.redo)
 
     def close(self) -> None:
         """Close the connection."""
@@ -250,11 +275,37 @@ class Host:
         self._cursor.execute("SAVEPOINT call")
         self._events.clear()
         self._inserted = 0
+        self._loose = False
 
     def write(self, sql: str, binds: Binds) -> int:
         """Run one statement of the call; the number of rows that it changed itself."""
+        if " CONFLICT" in sql:
+            self._loose = True
         self._cursor.execute(sql, binds).fetchall()
         return self.connection.changes()
+
+    def written(self, sql: str, binds: Binds) -> int:
+        """Run statements of somebody else's in a call that writes; the number of rows that the last one changed itself.
+
+        Raises:
+            BadRequest: one of them is no INSERT, UPDATE or DELETE, or is a REPLACE.
+        """
+
+        def only_writes(cursor: apsw.Cursor, text: str, values: Any) -> bool:
+            return bool(_CHANGE.match(text)) and not _REPLACE.search(text)
+
+        self.loosen()
+        cursor = self.connection.cursor()
+        cursor.exec_trace = only_writes
+        try:
+            cursor.execute(sql, binds).fetchall()
+        except apsw.ExecTraceAbort:
+            raise BadRequest("only INSERT, UPDATE and DELETE may be run here, and no REPLACE") from None
+        return self.connection.changes()
+
+    def loosen(self) -> None:
+        """Say that the call runs statements which worlddb has not written: what leaves no event must be looked for."""
+        self._loose = True
 
     def settle(self) -> None:
         """Apply the laws to the call's changes: derive totals anew, then check the rules.
@@ -264,6 +315,7 @@ class Host:
             apsw.Error: a constraint refuses what a law derives; abort the call.
         """
         if self._events:
+            self._keep_keys()
             self._derive()
             self._check()
 
@@ -271,6 +323,9 @@ class Host:
         """Keep the call's changes, and tell them.  A `quiet` call that changed no row does not count as a write."""
         log = self._log
         assert log is not None
+        self._count(log)
+        if self._loose and self._numbers:
+            self._renumber(log)
         self._cursor.execute("RELEASE call")
         if self._events or not quiet:
             log.inserted += self._inserted
@@ -291,14 +346,50 @@ class Host:
             self._replay(log)
         self._events.clear()
 
+    def _count(self, log: Log) -> None:
+        """Note the greatest keys that the recorded events inserted."""
+        for event in self._events:
+            watch = self._watch[event.table]
+            if watch.numbered and event.new is not None and event.old is None:
+                log.tops[event.table] = max(log.tops.get(event.table, 0), event.new[watch.key[0]])
+
+    def _renumber(self, log: Log) -> None:
+        """Set SQLite's counters to what the episode's rows say: an INSERT that made no row has moved them on."""
+        for name, found in self.rows("SELECT name, seq FROM sqlite_sequence"):
+            first = self._first.get(name)
+            wanted = max((first or 0) + (log.ids if first is not None else 0), log.tops.get(name, 0))
+            if found != wanted:
+                self._cursor.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = ?", (wanted, name))
+
+    def _keep_keys(self) -> None:
+        """A row keeps its key, and the key of a row that is gone names no other one later."""
+        assert self._log is not None
+        for event in self._events:
+            watch = self._watch[event.table]
+            new = None if event.new is None else tuple(event.new[i] for i in watch.key)
+            if event.op == "update" and event.old is not None and new != tuple(event.old[i] for i in watch.key):
+                raise Broken(watch.keeps, {"key": "/".join(map(str, new or ()))})
+            if event.op == "insert" and watch.single and new is not None and self._log.diff.is_gone(watch.table, new):
+                raise Broken(watch.keeps, {"key": str(new[0])})
+
     def mark(self) -> int:
         """How many row changes the call has made so far."""
         return len(self._events)
 
     def mint(self, table: str, column: str) -> Any:
         """A value of a column that the server numbers, for the next new row; it depends on the episode's history alone."""
-        assert self._log is not None
-        return self.mints.make(table, column, self._log.ids + self._log.inserted + self._inserted + 1)
+        log = self._log
+        assert log is not None
+        number = log.ids % SHIFT + log.inserted + self._inserted + 1
+        value = self.mints.make(table, column, number)
+        if value is None:
+            return None
+        home = self.world.schema[table]
+        sql = f"SELECT 1 FROM {quote(home.name)} WHERE {quote(home[column].name)} = ?"
+        while self.rows(sql, (value,)):  # somebody has written it before its turn
+            number += 1
+            value = self.mints.make(table, column, number)
+        return value
 
     def _derive(self) -> None:
         done = 0

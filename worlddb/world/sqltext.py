@@ -43,7 +43,7 @@ on chance, on the machine, on its mathematics library or on other calls, and tho
 TABLE_FUNCTIONS = frozenset({"json_each", "json_tree"})
 
 READING = frozenset({"SELECT", "VALUES", "WITH"})
-WRITING = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE"})
+WRITING = frozenset({"INSERT", "UPDATE", "DELETE"})
 DATES = {"date": 1, "time": 1, "datetime": 1, "julianday": 1, "unixepoch": 1, "strftime": 2}
 """Functions of time -> the position of their first modifier."""
 TRIMS = frozenset({"trim", "ltrim", "rtrim"})
@@ -120,6 +120,9 @@ def _statement(sql: str, tokens: list[str]) -> Statement:
     names = frozenset(words)
     if "rollback" in names and ("or", "rollback") in pairwise(words):
         raise denied("OR ROLLBACK is not allowed; use OR ABORT or OR IGNORE")
+    pairs = zip(words, words[1:], [*words[2:], ""], strict=False)
+    if words[0] == "replace" or any(a == "or" and b == "replace" and c != "(" for a, b, c in pairs):
+        raise denied("REPLACE is not allowed; use ON CONFLICT (...) DO UPDATE, or UPDATE")
     by_parameter = not names.isdisjoint(_CALLS) and _calls(tokens, words)
     return Statement(sql, words[0].upper(), names, by_parameter)
 

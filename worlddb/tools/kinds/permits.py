@@ -306,7 +306,7 @@ def _fitness(
 ) -> Iterator[Tool]:
     """Whether the row that a path leads to meets a condition on one of its columns."""
     holder = Scope(site.schema, rule.table, "t", set()).reach(tuple(path.split(".")))[0]
-    if len(holder.primary_key) > 1 or column not in holder:
+    if len(holder.primary_key) > 1 or column not in holder or holder.key == rule.table:
         return
     where: Where = {column: wanted}
     scope = Scope(site.schema, holder.key, "t", set())

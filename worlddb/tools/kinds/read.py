@@ -359,7 +359,8 @@ def _search(site: Site, table: Table, columns: list[Column], key: str, words: Wo
 
 def _is_text(table: Table, column: Column) -> bool:
     """True for text that is read: names, notes, descriptions; and addresses of people."""
-    if semantic_type(column.type).sql != "TEXT" or column.key in table.key_columns or column.values or secret(column):
+    kind = semantic_type(column.type)
+    if kind.sql != "TEXT" or kind.temporal or column.key in table.key_columns or column.values or secret(column):
         return False
     kinds = ("text", "email", "location", "brand")
     return column.key == table.title or (any(is_a(column.type, k) for k in kinds) and not is_category(table, column))

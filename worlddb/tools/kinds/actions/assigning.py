@@ -11,7 +11,8 @@ from worlddb.tools.kinds.actions import replies
 from worlddb.tools.kinds.actions.draft import Draft
 from worlddb.tools.kinds.actions.sights import (
     HAPPENINGS,
-    done_states,
+    LINKING,
+    SUBJECTS,
     holders,
     is_person,
     links,
@@ -25,7 +26,7 @@ from worlddb.tools.kinds.actions.texts import Unfit, listed, moment, need, settl
 from worlddb.tools.kinds.actions.traces import note
 from worlddb.tools.model import Tool, Words
 from worlddb.tools.site import Site
-from worlddb.tools.words import article
+from worlddb.tools.words import article, listing
 
 _ASSIGNED = frozenset(["allocated", "assigned", "dispatched", "scheduled", "triaged"])
 _ROLES = frozenset([
@@ -52,11 +53,12 @@ def propose(site: Site) -> Iterator[Tool]:
 
 def duties(site: Site, table: Table, *, nullable: bool = True) -> Iterator[ForeignKey]:
     """References by which people are put in charge of a row."""
-    if table.archetype in HAPPENINGS or is_person(table) or not single_key(table):
+    if table.archetype in (*HAPPENINGS, *LINKING) or is_person(table) or not single_key(table):
         return
     for link in links(table):
         parent = site.schema[link.table]
-        person = parent.archetype == "staff" or (is_person(parent) and link.key in _ROLES)
+        staff = parent.archetype == "staff" and link.key not in SUBJECTS
+        person = staff or (is_person(parent) and link.key in _ROLES)
         if person and (link.nullable or not nullable) and not link.unique and not link.key.endswith(("_by", "profile")):
             yield link
 
@@ -122,8 +124,8 @@ def unassign(site: Site, table: Table, link: ForeignKey) -> Tool:
     told = note(draft, ("unassigned",))
     return draft.tool(
         Words(verb="unassign", template=f"unassign_{role}_from_{{noun}}"),
-        f"Take {article(draft.label)} away from the {site.words.label(link.table)} it is assigned to, so that it is "
-        f"free again.{told}",
+        f"Take {article(draft.label)} away from the {site.words.label(link.table)} it is assigned to; nobody is in "
+        f"charge of it then.{told}",
         site.row_reply(table),
     )  # fmt: skip
 
@@ -142,7 +144,7 @@ def _must_have(site: Site, table: Table, link: ForeignKey) -> bool:
 def hand_over(site: Site, table: Table, link: ForeignKey) -> Tool:
     """All open rows of one person go to another."""
     parent, column = site.schema[link.table], link.columns[0]
-    role, machine = role_word(site, table, link), table.lifecycle
+    role = role_word(site, table, link)
     label, labels = site.words.label(parent.key), site.words.labels(table.key)
     draft = Draft(site, table, f"{link.key}.hand_over")
     draft.row(parent, prefix="from_", name=f"from_{role}", what=f"ID of the {label} who gives up the {labels}")
@@ -155,7 +157,7 @@ def hand_over(site: Site, table: Table, link: ForeignKey) -> Tool:
     draft.update(table, {column: ":to_id"}, theirs, into="moved")
     return draft.tool(
         Words(verb="hand_over", many=True, template=f"hand_over_{{noun}}_of_{role}"),
-        f"Hand over all {'open ' if machine else ''}{labels} of one {label} to another.",
+        f"Hand over all {'open ' if open_states(table) else ''}{labels} of one {label} to another.",
         replies.moved(site, table, column, still),
     )  # fmt: skip
 
@@ -165,15 +167,16 @@ def differ(draft: Draft, parent: Table) -> None:
     draft.refuse(
         "SELECT 1 AS refused WHERE :from_id = :to_id", f"Both are the {draft.site.words.label(parent.key)} {{to_id}}.",
         "Give two different ones.", code="INVALID_ARGUMENT", rule=f"same:{parent.key}",
-        told="both are the same", parameter="to_id",
+        told=f"both are the same {draft.site.words.label(parent.key)}", parameter="to_id",
     )  # fmt: skip
 
 
 def still_open(site: Site, table: Table) -> str:
-    """The condition of rows `t` that are neither finished nor deleted."""
+    """The condition of rows `t` that are neither finished nor frozen nor deleted."""
     machine, found = table.lifecycle, []
-    if machine and done_states(table) and open_states(table):
-        found.append(f"{site.col(table, machine.column)} IN ({listed(open_states(table))})")
+    workable = [s for s in open_states(table) if s not in settled(site, table)]
+    if machine and workable and len(workable) < len(machine.states):
+        found.append(f"{site.col(table, machine.column)} IN ({listed(workable)})")
     if machine is None and (gone := unusable(site, table)):
         found.append(f"NOT coalesce({gone}, 0)")
     return " AND ".join(found) or "1"
@@ -181,11 +184,11 @@ def still_open(site: Site, table: Table) -> str:
 
 def none_left(draft: Draft, table: Table, condition: str, parameter: str, doing: str) -> None:
     """Refuse where no row meets a condition."""
-    labels = draft.site.words.labels(table.key)
+    labels = f"{'open ' if open_states(table) else ''}{draft.site.words.labels(table.key)}"
     draft.refuse(
         f"SELECT 1 AS refused WHERE NOT EXISTS (SELECT 1 FROM {draft.site.sql(table)} AS t WHERE {condition})",
-        f"{{{parameter}}} has no {'open ' if table.lifecycle else ''}{labels} to {doing}.", "Choose one that has some.",
-        rule=f"empty:{table.key}.{draft.key}", told="there are none", parameter=parameter,
+        f"{{{parameter}}} has no {labels} to {doing}.", "Choose one that has some.",
+        rule=f"empty:{table.key}.{draft.key}", told=f"there are no {labels} to {doing}", parameter=parameter,
     )  # fmt: skip
 
 
@@ -211,7 +214,7 @@ def retire(site: Site, table: Table) -> Tool:
         condition = f"{site.col(child, link.columns[0])} = :id AND {still_open(site, child)}"
         draft.update(child, {link.columns[0]: "NULL"}, condition, into=f"freed_{number}")
     draft.update(table, {flag.key: "0"}, site.at_key(table))
-    told = ", ".join(dict.fromkeys(site.words.labels(c.key) for c, _ in freed))
+    told = listing(list(dict.fromkeys(site.words.labels(c.key) for c, _ in freed)), "and")
     return draft.tool(
         Words(verb="release", template="deactivate_{noun}_and_release_work"),
         f"Take {article(draft.label)} out of service: it becomes inactive, and its open {told} are free for others.",

@@ -10,7 +10,7 @@ from worlddb.schema.rules import SameParent
 from worlddb.tools.kinds.actions import replies
 from worlddb.tools.kinds.actions.copying import past
 from worlddb.tools.kinds.actions.draft import Draft
-from worlddb.tools.kinds.actions.sights import links, open_states, role_word, single_key, temporal
+from worlddb.tools.kinds.actions.sights import SUBJECTS, links, open_states, role_word, single_key, temporal
 from worlddb.tools.kinds.actions.slots import Slot, ask_times, clear, in_order, in_the_way, slots
 from worlddb.tools.kinds.actions.texts import Unfit, need, unusable
 from worlddb.tools.kinds.actions.traces import note
@@ -18,20 +18,32 @@ from worlddb.tools.model import Fault, Tool, Words
 from worlddb.tools.site import Site
 from worlddb.tools.words import article
 
+_TERMS = ("junction", "membership", "plan", "policy", "rate", "subscription")
+"""Archetypes of what is valid for a time, but reserves nothing."""
+
 
 def propose(site: Site) -> Iterator[Tool]:
     """Actions on reservations."""
     for slot in slots(site):
-        for make in (reserve, reserve_any, change_resource, swap):
-            with suppress(Unfit):
-                yield make(site, slot)
+        if _is_bookable(site, slot):
+            for make in (reserve, reserve_any, change_resource, swap):
+                with suppress(Unfit):
+                    yield make(site, slot)
     seen: set[str] = set()
     for slot in slots(site):
         if slot.table.key not in seen:
             seen.add(slot.table.key)
-            for make in (reschedule, extend):
+            for make in (reschedule, extend) if slot.table.archetype not in _TERMS else (extend,):
                 with suppress(Unfit):
                     yield make(site, slot)
+
+
+def _is_bookable(site: Site, slot: Slot) -> bool:
+    """True for what people choose for a reservation; not for whom or what it is made, nor for prices and contracts."""
+    if slot.table.archetype in _TERMS or slot.link.key in SUBJECTS or slot.parent.archetype == "party":
+        return False
+    several = sum(s.table.key == slot.table.key for s in slots(site)) > 1
+    return not (several and any(site.schema[f.table].archetype == "party" for f in links(slot.parent)))
 
 
 def reserve(site: Site, slot: Slot, *, any_of: ForeignKey | None = None) -> Tool:
@@ -63,7 +75,7 @@ def reserve(site: Site, slot: Slot, *, any_of: ForeignKey | None = None) -> Tool
         given |= _same_kind(site, slot, any_of)
     offer = [f.columns[0] for f in links(table) if f.nullable and f.columns[0] not in given and f.table != table.key]
     draft.insert(table, given, into="id", offer=offer[:2])
-    what = f"any free {thing} of a {site.words.label(kind.key)}" if kind else article(thing)
+    what = f"any free {thing} of {article(site.words.label(kind.key))}" if kind else article(thing)
     first = " Takes the first that is free, by ID." if any_of else ""
     return draft.tool(
         Words(verb="reserve", template=f"book_any_{role}_for_{{noun}}" if any_of else f"book_{role}_for_{{noun}}"),
@@ -180,7 +192,7 @@ def extend(site: Site, slot: Slot) -> Tool:
     draft.update(table, {slot.end: ":end"}, site.at_key(table))
     return draft.tool(
         Words(verb="extend"),
-        f"Let {article(draft.label)} last longer.",
+        f"Extend {article(draft.label)} to a later end.",
         site.row_reply(table), idempotent=False,
     )  # fmt: skip
 
@@ -222,7 +234,8 @@ def swap(site: Site, slot: Slot) -> Tool:
     draft.refuse(
         f"SELECT 1 AS refused WHERE :from_was_{column} IS :to_was_{column}",
         f"Both have the same {site.words.label(slot.parent.key)}, or none.", "Give two that differ.", code="CONFLICT",
-        rule=f"swap:{table.key}.{slot.link.key}", told="both have the same", parameter="to_id",
+        rule=f"swap:{table.key}.{slot.link.key}", told=f"both have the same {site.words.label(slot.parent.key)}",
+        parameter="to_id",
     )  # fmt: skip
     key = site.col(table, table.primary_key[0])
     draft.update(
@@ -231,6 +244,6 @@ def swap(site: Site, slot: Slot) -> Tool:
     )  # fmt: skip
     return draft.tool(
         Words(verb="swap", many=True, template=f"swap_{role}s_of_{{noun}}"),
-        f"Let two {site.words.labels(table.key)} exchange their {site.words.labels(slot.parent.key)}.",
+        f"Swap the {site.words.labels(slot.parent.key)} of two {site.words.labels(table.key)}.",
         replies.rows(site, table, f"{key} IN (:from_id, :to_id)"),
     )  # fmt: skip

@@ -25,7 +25,7 @@ from worlddb.tools.kinds.actions.texts import Unfit, listed, need, settled
 from worlddb.tools.kinds.actions.traces import note
 from worlddb.tools.model import Tool, Words
 from worlddb.tools.site import Site
-from worlddb.tools.words import article
+from worlddb.tools.words import article, listing
 
 _TERMS = ("subscription", "policy", "membership")
 _PLANNED = (*_TERMS, "account", "resource", "party", "org", "booking", "place")
@@ -86,12 +86,14 @@ def follow_up(site: Site, rule: StateReq) -> Tool:
         ready = f"{site.col(table, machine.column)} IN ({listed(origins(table, state))})"
         draft.enter(table, state, f"{site.at_key(table)} AND {ready}")
         told = f" The {draft.label} becomes {state} where that comes next."
+    common = listing([site.words.column_label(child.key, c) for c in shared], "and")
+    shares = f", with the same {common}" if common else ""
     reply = replies.beside(site.row_reply(table), site.words.noun(child.key),
                            replies.rows(site, child, site.at_key(child, prefix="child_")))  # fmt: skip
     need(single_key(child))
     return draft.tool(
         Words(verb="create", template=f"create_{site.words.noun(child.key)}_from_{{noun}}"),
-        f"Make {article(label)} from {article(draft.label)}, with what both refer to taken over.{told}",
+        f"Make {article(label)} from {article(draft.label)}{shares}.{told}",
         reply,
     )  # fmt: skip
 

@@ -36,7 +36,7 @@ def propose(site: Site) -> Iterator[Tool]:
         if lines is not None:
             with suppress(Unfit):
                 yield duplicate(site, table, *lines)
-        if (start := begins(site, table)) and table.archetype not in HAPPENINGS:
+        if (start := begins(site, table)) and table.archetype in ("booking", "case", ""):
             with suppress(Unfit):
                 yield repeat(site, table, start)
 
@@ -228,7 +228,7 @@ def duplicate(site: Site, table: Table, child: Table, link: ForeignKey) -> Tool:
         given[title.key] = ":title"
     carried(draft, table, into="new_id", given=given)
     lines(draft, child, link)
-    born = f", {table.lifecycle.initial}" if table.lifecycle else ""
+    born = f", which begins as {table.lifecycle.initial}" if table.lifecycle else ""
     return draft.tool(
         Words(verb="duplicate"),
         f"Copy {article(draft.label)} with all its {labels} as a new one{born}. The original stays as it is. Answers "

@@ -197,7 +197,7 @@ def leave(site: Site, room: Room) -> Tool:
     told = _promote(draft, room)
     return draft.tool(
         Words(verb="leave", template=f"withdraw_{site.words.noun(people.key)}_from_{site.words.noun(group.key)}"),
-        f"End that {article(who)} takes part in {article(where)}.{told}",
+        f"Withdraw {article(who)} from {article(where)}: the place is given up.{told}",
         replies.of(site, group, "group_"), destructive=not state,
     )  # fmt: skip
 

@@ -7,58 +7,31 @@ from contextlib import suppress
 
 from worlddb.schema.model import Column, ForeignKey, Table
 from worlddb.tools.kinds.actions import replies
-from worlddb.tools.kinds.actions.copying import header_lines, owner
+from worlddb.tools.kinds.actions.copying import header_lines
 from worlddb.tools.kinds.actions.draft import Draft
-from worlddb.tools.kinds.actions.sights import admits, holders, is_person, links, open_states, single_key
+from worlddb.tools.kinds.actions.sights import admits, is_counted_out, is_person, links, open_states
 from worlddb.tools.kinds.actions.texts import Unfit, need
 from worlddb.tools.model import Param, Tool, Words
 from worlddb.tools.site import Site
-from worlddb.tools.words import article
+from worlddb.tools.words import article, state_word
 
 _MOST_LINES = 30
-_WHOLES = (
-    "header",
-    "case",
-    "document",
-    "plan",
-    "taxonomy",
-    "policy",
-    "org",
-    "catalog_item",
-    "subscription",
-    "place",
-    "",
-)
-_PARTS = ("line", "assignment", "case", "taxonomy", "document", "resource", "catalog_item", "plan", "rate", "")
+_ORDERED = frozenset(["basket", "booking", "cart", "order", "purchase", "requisition", "reservation"])
+"""Words of what people place."""
+_DRAFTS = frozenset(["created", "draft", "new"])
 
 
 def propose(site: Site) -> Iterator[Tool]:
     """Actions that make several rows at once."""
     for table in site.schema.tables:
-        parts = header_lines(site, table) or _parts(site, table)
-        if parts is not None:
+        parts = header_lines(site, table)
+        if parts is not None and is_counted_out(parts[0]):
             child, link = parts
             with suppress(Unfit):
                 yield place(site, table, child, link)
             if (item := ordered(site, child, link)) is not None:
                 with suppress(Unfit):
                     yield add_line(site, table, child, link, *item)
-
-
-def _parts(site: Site, table: Table) -> tuple[Table, ForeignKey] | None:
-    """A table whose rows are made together with this one's, for want of lines: the first that is nothing by itself."""
-    if not single_key(table) or table.archetype not in _WHOLES:
-        return None
-    for child, link in holders(site, table):
-        if (
-            child.archetype in _PARTS
-            and link.key == owner(child).key
-            and single_key(child)
-            and not link.nullable
-            and not link.unique
-        ):
-            return child, link
-    return None
 
 
 def ordered(site: Site, child: Table, link: ForeignKey) -> tuple[ForeignKey, Column] | None:
@@ -74,7 +47,8 @@ def ordered(site: Site, child: Table, link: ForeignKey) -> tuple[ForeignKey, Col
 def place(site: Site, table: Table, child: Table, link: ForeignKey) -> Tool:
     """A new parent with its parts; prices come from the catalogue."""
     labels, item = site.words.labels(child.key), ordered(site, child, link)
-    need(table.lifecycle is None or admits(site, child, link, table.lifecycle.initial))
+    verb = _verb(site, table)
+    need(verb and (table.lifecycle is None or admits(site, child, link, table.lifecycle.initial)))
     draft = Draft(site, table, f"{child.key}.place")
     given: dict[str, str] = {}
     offer = [
@@ -97,13 +71,23 @@ def place(site: Site, table: Table, child: Table, link: ForeignKey) -> Tool:
         )
     )
     draft.each("lines", inner)
-    verb = {"header": "place", "case": "open", "document": "compile"}.get(table.archetype, "set_up")
     price = f" The price of each is taken from its {site.words.label(item[0].table)}." if item else ""
     return draft.tool(
         Words(verb=verb, template=f"{verb}_{{noun}}_with_{site.words.nouns(child.key)}"),
-        f"Make a new {draft.label} together with its {labels}.{price} All or nothing: refused when one of them is.",
+        f"Make a new {draft.label} together with its {labels}, all or nothing.{price}",
         replies.with_children(site, table, child, link),
     )  # fmt: skip
+
+
+def _verb(site: Site, table: Table) -> str:
+    """What people do who make a header with its lines; '' where that is also a move of its lifecycle."""
+    machine = table.lifecycle
+    if site.words.noun(table.key).split("_")[-1] in _ORDERED:
+        verb = "place"
+    else:
+        verb = "draft" if machine and state_word(machine.initial) in _DRAFTS else "prepare"
+    moves = {v.imperative for v in site.words.moves(table.key).values()}
+    return verb if table.archetype in ("header", "") and verb not in moves else ""
 
 
 def _offered(child: Table) -> list[str]:

@@ -14,6 +14,12 @@ PEOPLE = ("party", "staff")
 HAPPENINGS = ("event_log", "measurement", "ledger", "movement", "review", "result", "payment", "settings")
 """Archetypes of what happened: nobody works on it, and it stays where it is."""
 
+SUBJECTS = frozenset([
+    "applicant", "author", "creator", "employee", "holder", "member", "prescriber", "requester", "signer", "staff_member", "user",
+])  # fmt: skip
+"""Roles of people whom a row is about, or who wrote it: nobody takes that over."""
+LINKING = ("assignment", "junction", "membership")
+
 _DONE = frozenset([
     "answered", "archived", "cancelled", "checked_out", "closed", "completed", "declined", "delivered", "denied", "done",
     "ended", "expired", "failed", "finished", "lost", "merged", "no_show", "paid", "refunded", "rejected", "released", "resolved",
@@ -108,7 +114,9 @@ def names_parent(site: Site, table: Table, link: ForeignKey) -> bool:
 def is_counted_out(table: Table) -> bool:
     """True for lines of so many, so much or at such a price."""
     return any(
-        c.key in ("quantity", "amount", "units") or is_money(c) or any(is_a(c.type, t) for t in ("quantity", "stock_level"))
+        c.key in ("quantity", "amount", "units")
+        or is_money(c)
+        or any(is_a(c.type, t) for t in ("quantity", "stock_level"))
         for c in table.columns
     )
 

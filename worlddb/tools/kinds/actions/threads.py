@@ -15,7 +15,7 @@ from worlddb.tools.kinds.actions.texts import Unfit, listed, need, settled
 from worlddb.tools.kinds.actions.traces import Below, history, note, talk
 from worlddb.tools.model import Tool, Words
 from worlddb.tools.site import Site
-from worlddb.tools.words import article, state_word, verb
+from worlddb.tools.words import article, sentence, state_word, verb
 
 _MOST_MOVES = 2
 
@@ -77,7 +77,7 @@ def comment(site: Site, table: Table, thread: Below) -> Tool:
     label = site.words.label(child.key)
     return draft.tool(
         Words(verb="post", template=f"post_{site.words.noun(child.key)}_on_{{noun}}"),
-        f"Post {article(label)} on {article(draft.label)}, which counts as changed now. Answers with the new {label}.",
+        f"Post {article(label)} on {article(draft.label)}. Answers with the new {label}.",
         reply,
     )  # fmt: skip
 
@@ -96,7 +96,7 @@ def close_saying(site: Site, table: Table, thread: Below, state: str) -> Tool:
     label = site.words.label(child.key)
     return draft.tool(
         Words(verb=done.imperative, template=f"{done.name('{noun}')}_with_{site.words.noun(child.key)}"),
-        f"{done.of(article(draft.label)).capitalize()} and post {article(label)} that says why.",
+        sentence(f"{done.of(article(draft.label))} and post {article(label)} that says why"),
         site.row_reply(table),
     )  # fmt: skip
 
@@ -116,7 +116,7 @@ def move_noting(site: Site, table: Table, state: str) -> Tool:
     need(told)
     return draft.tool(
         Words(verb=done.imperative, template=f"{done.name('{noun}')}_and_log_{site.words.noun(log.table.key)}"),
-        f"{done.of(article(draft.label)).capitalize()}.{told}",
+        f"{sentence(done.of(article(draft.label)))}{told}",
         site.row_reply(table),
     )  # fmt: skip
 
@@ -144,10 +144,10 @@ def escalate(site: Site, table: Table, column: Column) -> Tool:
     if not told and thread is not None:
         with suppress(Unfit):
             _say(draft, thread)
-            told = f" {article(site.words.label(thread.table.key)).capitalize()} says why."
+            told = f" {sentence(f'{article(site.words.label(thread.table.key))} says why')}"
     return draft.tool(
         Words(verb="escalate"),
-        f"Escalate {article(draft.label)}: its {word} goes up one level ({', '.join(levels)}).{told}",
+        f"Escalate {article(draft.label)}: its {word} goes one step up ({', '.join(levels)}).{told}",
         site.row_reply(table),
     )  # fmt: skip
 
