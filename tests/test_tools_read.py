@@ -15,6 +15,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import worlddb
+from worlddb.rng import Stream
+from worlddb.schema.grow import grow
 from worlddb.schema.model import Schema, Table
 from worlddb.schema.rules import Cap, NoOverlap, QtyLe, RoleReq, Scope, StateReq, SumLe, UniqueActive, quote
 from worlddb.semantics.types import is_a, semantic_type
@@ -26,6 +28,7 @@ from worlddb.tools.site import Site
 from worlddb.tools.styles import Style, dress
 from worlddb.tools.toolset import Toolset
 from worlddb.world.model import World
+from worlddb.world.profiles import profile
 
 SEEDS = range(64)
 ROOMS = (read, aggregate, predicate, permits)
@@ -924,3 +927,24 @@ def test_rows_are_reached_by_indexes(seed):
                 assert any(s.startswith("SEARCH u") for s in steps), (tool.key, steps)
                 scans = [s for s in scans if not s.startswith("SCAN u")]
             assert not scans, (tool.key, steps)
+
+
+def test_searches_look_into_words_alone() -> None:
+    """No search reads moments or numbers, and no predicate asks whether a thing is fit for one of its own kind."""
+    seen = 0
+    for seed in range(200):
+        stream = Stream(seed, "default")
+        schema = grow(stream.child("schema"), stream.child("tables").pick(profile("default").tables), "")
+        site = Site(schema)
+        for table in schema.tables:
+            for tool in read.search(site, table):
+                columns = [c for c in table.columns if f"{site.col(table, c.key)} LIKE" in tool.reply.query.sql]
+                assert columns
+                assert all(
+                    semantic_type(c.type).sql == "TEXT" and not semantic_type(c.type).temporal for c in columns
+                ), tool.key
+                seen += 1
+        for rule in schema.rules:
+            if isinstance(rule, StateReq):
+                assert all(tool.table != rule.table for tool in permits.in_state(site, rule))
+    assert seen > 500

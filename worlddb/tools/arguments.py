@@ -203,7 +203,7 @@ def _object(schema: JsonSchema) -> Check:
         for name, one in value.items():
             if name not in fields:
                 if closed or not isinstance(name, str):
-                    return f".{name} is unknown; expected {', '.join(fields)}"
+                    return f".{_legible(name)} is unknown; expected {', '.join(fields) or 'nothing'}"
                 continue
             if wrong := fields[name](one):
                 return f".{name}{_joint(wrong)}{wrong}"
@@ -211,6 +211,12 @@ def _object(schema: JsonSchema) -> Check:
         return f".{lost[0]} is missing" if lost else None
 
     return check
+
+
+def _legible(name: Any) -> str:
+    """A name of the agent's that can be told again, whatever it is."""
+    text = str(name)[:80] if isinstance(name, str | int) else shown(name)
+    return text if _encodes(text) and "\0" not in text else ascii(text)[1:-1]
 
 
 def _joint(wrong: str) -> str:
@@ -338,10 +344,10 @@ class Reader:
     def _unknown(self, name: Any) -> Refused:
         import difflib
 
-        known = list(self._params)
-        near = difflib.get_close_matches(str(name)[:80], known, n=1)
-        told = f"did you mean {near[0]}?" if near else f"it takes {', '.join(known) or 'no parameters'}"
-        return Refused(f"there is no parameter {shown(str(name))}; {told}", str(name)[:80] if near else "")
+        known, told = list(self._params), _legible(name)
+        near = difflib.get_close_matches(told, known, n=1)
+        words = f"did you mean {near[0]}?" if near else f"it takes {', '.join(known) or 'no parameters'}"
+        return Refused(f"there is no parameter {shown(told)}; {words}", told if near else "")
 
 
 def _refusal(name: str, wrong: str) -> Refused:

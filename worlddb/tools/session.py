@@ -29,6 +29,8 @@ from worlddb.world.model import World
 TICK = 60
 """Seconds by which the world's clock moves on with every call that writes."""
 NAME_SHOWN = 80
+KEPT = 2000
+"""Bytes of the arguments of a refused call that the journal keeps in full."""
 START_MOST = 10**9
 """Of a start's clock (some 30 years) and ids."""
 
@@ -126,7 +128,8 @@ class Session:
         writes = len(self._log.marks)
         raw = _raw(arguments)
         outcome = self._run(name, arguments) if len(raw) <= LONGEST else self._refuse_length(raw)
-        raw = raw if len(raw) <= LONGEST else f"# {len(raw)} bytes: ".encode() + raw[:NAME_SHOWN]
+        if outcome.error is not None and len(raw) > KEPT:  # it will not be made again
+            raw = f"# {len(raw)} bytes: ".encode() + raw[:NAME_SHOWN]
         return self._note(_named(name), raw, outcome, wrote=len(self._log.marks) > writes)
 
     def _note(self, name: str, raw: bytes, outcome: Outcome, *, wrote: bool = False) -> Result:

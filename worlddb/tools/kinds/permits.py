@@ -272,8 +272,8 @@ def active(site: Site, rule: UniqueActive) -> Iterator[Tool]:
     yield Tool(
         key=f"{table.key}.active_{bind('_'.join(rule.per))}", kind="predicate", table=table.key,
         words=Words(verb="check", template=f"check_{{noun}}_present_for_{what}"),
-        description=f"Check whether there is {article(label)} for this {asked.said()} that leaves no place for another, and "
-                    f"which one. {rule.say}",
+        description=f"Check whether this {asked.said()} has {article(label)} already that rules out another, and which one. "
+                    f"{rule.say}",
         params=tuple(asked.params.values()), steps=tuple(asked.guards),
         reply=Reply(
             query=Statement(sql=f"SELECT k0 IS NOT NULL, {names} FROM (SELECT 1) LEFT JOIN ({inner}) AS c"), shape="value",
@@ -328,7 +328,9 @@ def _fitness(
         words=Words(
             verb="check", tail=f"{site.words.field(holder.key, column)}_for_{site.words.noun(rule.table)}{role}"
         ),
-        description=f"Check whether one {label} qualifies for {article(child)}. {rule.say}{only}", params=site.key_params(holder),
+        description=f"Check whether one {label} has the {site.words.column_label(holder.key, column)} that {article(child)} "
+                    f"needs. {rule.say}{only}",
+        params=site.key_params(holder),
         reply=Reply(
             query=Statement(sql=sql), shape="value", missing=site.missing(holder), keys=((holder.key, (1,)),),
             fields=(flag("eligible", "The answer."), *site.fields(holder, shown), required),
