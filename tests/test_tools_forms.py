@@ -353,7 +353,8 @@ def test_a_plug_in_writes_like_any_tool() -> None:
     [
         ("refuse", "CONFLICT", "Not today."), ("crash", "PLUGIN_ERROR", "rewrite failed with KeyError."),
         ("swallow", "CONFLICT", "already"), ("strange", "PLUGIN_ERROR", "ValidationError|TypeError"),
-        ("bad sql", "PLUGIN_ERROR", "SQLError"), ("ddl", "PLUGIN_ERROR", "BadRequest|SQLError"), ("sneak", "PLUGIN_ERROR", "BadRequest"),
+        ("bad sql", "PLUGIN_ERROR", "SQLError"), ("ddl", "PLUGIN_ERROR", "BadRequest|SQLError"),
+        ("sneak", "PLUGIN_ERROR", "BadRequest"),
     ],
 )  # fmt: skip
 def test_a_plug_in_that_fails_changes_nothing(way: str, code: str, text: str) -> None:

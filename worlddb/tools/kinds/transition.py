@@ -212,13 +212,14 @@ def consequences(
 ) -> tuple[list[Guard], list[Write], list[str]]:
     """What the end of a whole means for its parts: guards, writes that come before its own, and sentences."""
     guards, writes, says = list[Guard](), list[Write](), list[str]()
+    has, its = ("it has", "Its") if pick == ONE else ("one of them has", "Their")
     if way.to not in final(machine):
         return guards, writes, says
     for child, reference in open_children(site, table):
         labels = site.words.labels(child.key)
         if way.to == machine.happy[-1]:
             guards.append(open_guard(site, table, child, reference, way.stem, pick))
-            says.append(f"Refused while it has open {labels}.")
+            says.append(f"Refused while {has} open {labels}.")
             continue
         mate = _mate(child.lifecycle, way.to)
         if mate is None or child.lifecycle is None:
@@ -227,14 +228,14 @@ def consequences(
         stuck = tuple(s for s in child.lifecycle.states if s not in (*along.origins, *final(child.lifecycle)))
         if _freezes(site, child, reference, way.to) or not along.origins:
             guards.append(open_guard(site, table, child, reference, way.stem, pick))
-            says.append(f"Refused while it has open {labels}.")
+            says.append(f"Refused while {has} open {labels}.")
             continue
         if stuck:
             guards.append(_stuck_guard(site, table, child, reference, stuck, pick))
         state = site.col(child, child.lifecycle.column, "")
         where = f"{site.col(child, reference.columns[0], '')} {pick} AND {state} IN ({_literals(along.origins)})"
         writes.append(changing(site, child, entering(site, child, child.lifecycle, along), where))
-        says.append(f"Its open {labels} become {mate} with it.")
+        says.append(f"{its} open {labels} become {mate} as well.")
     return guards, writes, says
 
 
