@@ -62,6 +62,19 @@ def made(store: Store, make: Callable[[World], Toolset] = plain_set, *, live: in
     return Episodes(store, make, live=live)
 
 
+def test_an_episode_ends_after_its_calls(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "CALLS", 3)
+    episodes = made(store)
+    place = episodes.place(store[0].id, "e")
+    assert [episodes.call(place, "nothing", {}).error.code for _ in range(3)] == ["UNKNOWN_TOOL"] * 3  # type: ignore[union-attr]
+    over = episodes.call(place, "nothing", {})
+    assert over.error is not None
+    assert over.error.rule == "calls"
+    assert len(episodes.look(place).journal) == 3
+    episodes.reset(place)
+    assert episodes.call(place, "nothing", {}).error.code == "UNKNOWN_TOOL"  # type: ignore[union-attr]
+
+
 def texts(result: Any) -> tuple[bool, str, Any]:
     """What a client got: whether it is an error, the text, the structured content."""
     [block] = result.content
@@ -397,7 +410,15 @@ def test_an_episode_named_like_a_route_is_only_an_episode(store):
 
 def test_web_pages_of_others_get_nothing_on_loopback(store):
     async def act(ask: Ask) -> None:
-        for host in ("evil.example", "127.0.0.1.evil.example", "10.0.0.1", "", "[", "localhost.evil.example:80"):
+        for host in (
+            "evil.example",
+            "evil@127.0.0.1",
+            "127.0.0.1.evil.example",
+            "10.0.0.1",
+            "",
+            "[",
+            "localhost.evil.example:80",
+        ):
             assert (await ask("GET", "/health", headers={"Host": host})).status_code == 421, host
         for host in ("localhost", "127.0.0.1", "[::1]:8000", "localhost:99"):
             assert (await ask("GET", "/health", headers={"Host": host})).status_code == 200, host

@@ -14,13 +14,15 @@ from typing import Any, NamedTuple
 from worlddb.errors import BadRequest, UnknownName
 from worlddb.store import Store
 from worlddb.tools.handbook import handbook, schema_text
-from worlddb.tools.model import Result
+from worlddb.tools.model import Error, Result
 from worlddb.tools.session import Session, Start, resume
 from worlddb.tools.toolset import Toolset
 from worlddb.world.model import World
 
 LIVE = 10_000
 """Episodes kept awake, unless told otherwise; one is some kilobytes."""
+CALLS = 10_000
+"""Calls of one episode; who makes more of them has lost the way, and its journal would grow without end."""
 KNOWN = 1_000_000
 """Episodes known at all, asleep ones included."""
 WORLDS = 128
@@ -48,6 +50,10 @@ class LiveWorld:
         return {name: make(self.world.schema, self.toolset) for name, make in _TEXTS.items()}
 
 
+_OVER = Error(
+    code="CONFLICT", message=f"This episode is over: it has had its {CALLS} calls.", rule="calls",
+    cure="Nothing more can be done in it.",
+)  # fmt: skip
 _TEXTS = {"handbook": handbook, "schema": schema_text}
 
 
@@ -125,6 +131,8 @@ class Episodes:
         session = self._find(place)
         if session is None:
             session = self._keep(place, Session(place.live.world, place.live.toolset))
+        if len(session.journal) >= CALLS:
+            return Result(ok=False, error=_OVER)
         return session.call(name, arguments)
 
     def look(self, place: Place) -> Session:

@@ -75,7 +75,8 @@ class Gate:
 
 def _is_here(url: str) -> bool:
     try:
-        return is_loopback(urlsplit(url).hostname or "")
+        parts = urlsplit(url)
+        return parts.username is None and is_loopback(parts.hostname or "")
     except ValueError:
         return False
 
