@@ -41,7 +41,7 @@ class Scene:
     def __init__(self, profile: str, seed: int = SEED) -> None:
         self.profile = profile
         self.world: World = generate(seed, profile)
-        self.toolset = self.world.toolset(sets="both")
+        self.toolset = self.world.toolset(sets="both_read")
         self.session: Session = self.world.session(self.toolset)
         self._drafts = {t.key for t in propose(Site(self.world.schema))}
         self.table = max(
@@ -189,6 +189,7 @@ def _calls(scene: Scene, effort: Effort, note: str) -> Iterator[Row]:
             "join": _repeat(lambda: joined.call(*join).json, setup=joined.reset),
             "naive join": _repeat(lambda: app.join(orjson.loads(join[1])), 60),
             "write": _repeat(undone, setup=session.reset),
+            "write on": _repeat(lambda: session.call(*scene.writing).json, 100, setup=session.reset),
             "naive write": _repeat(app.write, 60),
         },
         effort.repeats,
@@ -212,6 +213,7 @@ def _calls(scene: Scene, effort: Effort, note: str) -> Iterator[Row]:
         found["join"],
         naive={naive: found["naive join"]},
     )
+    yield _row(f"act.change.{size}", f"write call, one after another, {note}", found["write on"])
     yield _row(
         f"act.write.{size}",
         f"write call and reset, {note}",

@@ -53,7 +53,7 @@ BUDGETS: dict[str, dict[str, Any]] = {
         for what, limit, says in (
             ("reset", 10, "reset after 5 writes: at most 10 µs at any size (deepcopy 2.55 ms, deserialize 59 µs)"),
             ("read", 10, "indexed read call, JSON in to JSON out: at most 10 µs (pydantic + SQLModel 149 µs)"),
-            ("write", 20, "write call and reset: at most 20 µs"),
+            ("change", 20, "write call: at most 20 µs"),
             ("diff", 100, "verdict: at most 100 µs (EXCEPT 0.34 ms at 217 KB, 33 ms at 10 MB)"),
             ("sql.key", 20, "sandboxed free SQL: at most 20 µs"),
             ("sql.join", 20, "sandboxed free SQL: at most 20 µs"),

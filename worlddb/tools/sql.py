@@ -86,7 +86,8 @@ class SqlRunner:
         sql, parameters = given["sql"], given.get("parameters")
 
         def body() -> Outcome:
-            host.loosen()
+            if "insert" in sql.lower():
+                host.loosen()
             found = host.sandbox.run(sql, parameters, write=self._write)
             if not isinstance(found, Rows):
                 return Outcome(None, Error(code=found.code, message=found.message))

@@ -349,8 +349,10 @@ class Host:
     def _count(self, log: Log) -> None:
         """Note the greatest keys that the recorded events inserted."""
         for event in self._events:
+            if event.old is not None or event.new is None:
+                continue
             watch = self._watch[event.table]
-            if watch.numbered and event.new is not None and event.old is None:
+            if watch.numbered:
                 log.tops[event.table] = max(log.tops.get(event.table, 0), event.new[watch.key[0]])
 
     def _renumber(self, log: Log) -> None:
@@ -365,12 +367,14 @@ class Host:
         """A row keeps its key, and the key of a row that is gone names no other one later."""
         assert self._log is not None
         for event in self._events:
-            watch = self._watch[event.table]
-            new = None if event.new is None else tuple(event.new[i] for i in watch.key)
-            if event.op == "update" and event.old is not None and new != tuple(event.old[i] for i in watch.key):
-                raise Broken(watch.keeps, {"key": "/".join(map(str, new or ()))})
-            if event.op == "insert" and watch.single and new is not None and self._log.diff.is_gone(watch.table, new):
-                raise Broken(watch.keeps, {"key": str(new[0])})
+            watch, old, new = self._watch[event.table], event.old, event.new
+            if new is None:
+                continue
+            if old is not None:
+                if any(old[i] != new[i] for i in watch.key):
+                    raise Broken(watch.keeps, {"key": "/".join(str(new[i]) for i in watch.key)})
+            elif watch.single and self._log.diff.is_gone(watch.table, (new[watch.key[0]],)):
+                raise Broken(watch.keeps, {"key": str(new[watch.key[0]])})
 
     def mark(self) -> int:
         """How many row changes the call has made so far."""
@@ -432,7 +436,10 @@ class Host:
         found: dict[tuple[int, tuple[Any, ...]], Law] = {}
         for event in events:
             watch = self._watch[event.table]
-            for law, columns, binds in (watch.derive if derive else watch.check)[event.op]:
+            some = (watch.derive if derive else watch.check)[event.op]
+            if not some:
+                continue
+            for law, columns, binds in some:
                 old, new = event.old, event.new
                 if event.op == "update" and columns and all(old[c] == new[c] for c in columns):  # type: ignore[index]
                     continue

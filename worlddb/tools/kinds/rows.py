@@ -111,12 +111,22 @@ def change_of(write: Write) -> Made:
 # --- tools
 
 
+def _needed(tool: Tool) -> tuple[Step, ...]:
+    """The steps without a first look at whether the row is there, where the answer tells that as well."""
+    match tool.steps:
+        case (Find(into=("there",), when="", missing=missing), Write(op="update") as write) if (
+            missing == tool.reply.missing
+        ):
+            return (write,)
+    return tool.steps
+
+
 def finish(site: Site, tool: Tool, changes: Iterable[Made]) -> Tool:
     """A writing tool with what it may change and which rules may refuse it: the schema's, and those of its own guards."""
     every = tuple(changes)
     own = dict.fromkeys(f.rule for f in _faults(tool.steps) if f.rule)
     rules = tuple(dict.fromkeys((*own, *site.met(every))))
-    return replace(tool, read_only=False, writes=site.touched(every), rules=rules)
+    return replace(tool, read_only=False, steps=_needed(tool), writes=site.touched(every), rules=rules)
 
 
 def _faults(steps: Iterable[Step]) -> Iterable[Fault]:
