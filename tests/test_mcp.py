@@ -98,7 +98,18 @@ async def play(client: Client, calls: list[Call]) -> list[tuple[bool, str, Any]]
 # --- every world, in process
 
 
+@pytest.mark.campaign
+def test_the_client_takes_the_tools_and_answers_of_two_hundred_worlds(tmp_path):
+    many = worlddb.spawn(tmp_path / "store", 200, seed=0, workers=2)
+    taken(many)
+
+
 def test_the_client_takes_the_tools_and_answers_of_every_world(store):
+    taken(store)
+
+
+def taken(store: Store) -> None:
+    """The official client lists and calls the tools of every world of a store, and gets what a session gives."""
     kinds: dict[str, set[bool]] = {}
 
     async def one(world: World) -> None:
