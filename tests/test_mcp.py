@@ -101,15 +101,18 @@ async def play(client: Client, calls: list[Call]) -> list[tuple[bool, str, Any]]
 @pytest.mark.campaign
 def test_the_client_takes_the_tools_and_answers_of_two_hundred_worlds(tmp_path):
     many = worlddb.spawn(tmp_path / "store", 200, seed=0, workers=2)
-    taken(many)
+    assert taken(many) == 200
 
 
 def test_the_client_takes_the_tools_and_answers_of_every_world(store):
-    taken(store)
+    assert taken(store) == N
 
 
-def taken(store: Store) -> None:
-    """The official client lists and calls the tools of every world of a store, and gets what a session gives."""
+def taken(store: Store) -> int:
+    """The official client lists and calls the tools of every world of a store, and gets what a session gives.
+
+    Gives the number of worlds.
+    """
     kinds: dict[str, set[bool]] = {}
 
     async def one(world: World) -> None:
@@ -132,6 +135,7 @@ def taken(store: Store) -> None:
     succeeded = {kind for kind, outcomes in kinds.items() if True in outcomes}
     assert {"get", "list", "create", "sql"} <= succeeded
     assert 3 * len(succeeded) >= 2 * len(kinds), set(kinds) - succeeded  # some need a row in a state that is rare
+    return len(store)
 
 
 def test_what_the_client_would_refuse_is_never_sent(store):

@@ -236,31 +236,31 @@ def test_answers_are_objects_that_meet_their_schema() -> None:
 
 
 def bad_varargs(db: Access, *more: int) -> int:
-    raise NotImplementedError
+    return 0
 
 
 def bad_untyped(db: Access, x) -> int:  # type: ignore[no-untyped-def]
-    raise NotImplementedError
+    return 0
 
 
 def bad_type(db: Access, x: bytes) -> int:
-    raise NotImplementedError
+    return 0
 
 
 def bad_private(db: Access, _x: int) -> int:
-    raise NotImplementedError
+    return 0
 
 
 def bad_world() -> int:
-    raise NotImplementedError
+    return 0
 
 
 def bad_return(db: Access) -> re.Pattern[str]:
-    raise NotImplementedError
+    return re.compile("")
 
 
 def reset(db: Access) -> int:
-    raise NotImplementedError
+    return 0
 
 
 @pytest.mark.parametrize(

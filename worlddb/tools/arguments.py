@@ -47,10 +47,10 @@ def shown(value: Any) -> str:
     """A value as the agent wrote it, cut to a readable length."""
     try:
         text = orjson.dumps(value).decode()
-    except Exception:  # what is no JSON may also fail to describe itself
+    except (TypeError, ValueError, RecursionError):  # nothing that JSON knows
         try:
             text = ascii(value)
-        except Exception:
+        except Exception:  # the value's own words for itself may fail in any way
             text = f"a {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."
 

@@ -162,9 +162,9 @@ TOO_LARGE = Error(
 )
 
 
-def is_overflow(failure: apsw.SQLError) -> bool:
+def is_overflow(failure: BaseException) -> bool:
     """True where figures that agents have written exceed 64 bits in sum."""
-    return "integer overflow" in str(failure)
+    return isinstance(failure, apsw.SQLError) and "integer overflow" in str(failure)
 
 
 def transact(host: Host, body: Callable[[], Outcome], terms: Terms, *, quiet: bool = False) -> Outcome:
@@ -187,14 +187,11 @@ def transact(host: Host, body: Callable[[], Outcome], terms: Terms, *, quiet: bo
         error = terms.constraint(constraint)
     except (apsw.FullError, apsw.TooBigError):
         error = Error(code="CONFLICT", message="The record is too large, or there are no more numbers for new ones.")
-    except apsw.SQLError as failure:
+    except BaseException as failure:  # ours, so it goes on; only the savepoint must not stay open
         if not is_overflow(failure):
             host.abort()
             raise
         error = TOO_LARGE
-    except BaseException:
-        host.abort()
-        raise
     host.abort()
     return Outcome(None, error)
 

@@ -262,7 +262,7 @@ def _raw(arguments: Any) -> bytes:
         if isinstance(arguments, str | bytes):
             return arguments if isinstance(arguments, bytes) else arguments.encode()
         return b"{}" if arguments is None else orjson.dumps(arguments)
-    except Exception:  # of values that JSON does not know, some fail in ways of their own
+    except (TypeError, ValueError, RecursionError):  # nothing that JSON knows
         return f"# {shown(arguments)}".encode(errors="replace")
 
 
