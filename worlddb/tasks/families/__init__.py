@@ -1,0 +1,1 @@
+"""Families of tasks: each module proposes plans of one kind."""

@@ -1,0 +1,227 @@
+"""The Goal noun: by what an episode is judged.  A finite set of alternatives, each a net change that would be right.
+
+The verifier (worlddb/episode) reads it; tasks compile it from what the gold changed.  It is data: it travels as JSON, and needs
+neither the plan nor the tools.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+Key: TypeAlias = tuple[Any, ...]
+
+
+class Equal(msgspec.Struct, frozen=True, tag="equal"):
+    """Exactly this stored value (None: NULL)."""
+
+    value: str | int | float | None
+
+
+class OneOf(msgspec.Struct, frozen=True, tag="one_of"):
+    """Any of these stored values."""
+
+    values: tuple[str | int | float | None, ...]
+
+
+class Near(msgspec.Struct, frozen=True, tag="near"):
+    """A number, within a tolerance (both ends included)."""
+
+    value: int | float
+    tolerance: int | float
+
+
+class Text(msgspec.Struct, frozen=True, tag="text"):
+    """Short text: equal after NFKC, folding of case, and white space made one (stripped at the ends)."""
+
+    value: str
+
+
+class Facts(msgspec.Struct, frozen=True, tag="facts"):
+    """Free text that states some things and not others; each is compared as Text is, as a part."""
+
+    has: tuple[str, ...]
+    lacks: tuple[str, ...] = ()
+
+
+class Bag(msgspec.Struct, frozen=True, tag="bag"):
+    """A JSON array with these items, in any order, each as often as here."""
+
+    values: tuple[Any, ...]
+
+
+class Clock(msgspec.Struct, frozen=True, tag="clock"):
+    """A moment (or date) within the episode: from its start to its present clock."""
+
+
+class Anything(msgspec.Struct, frozen=True, tag="anything"):
+    """Whatever stands there: what the server numbers, bookkeeping."""
+
+
+class New(msgspec.Struct, frozen=True, tag="new"):
+    """The key of a new row of this goal."""
+
+    var: str
+
+
+Matcher: TypeAlias = Equal | OneOf | Near | Text | Facts | Bag | Clock | Anything | New
+
+
+class Insert(msgspec.Struct, frozen=True, kw_only=True):
+    """A new row.  Every column of the table has a matcher; that of a key that the database makes is Anything."""
+
+    var: str
+    """Its name within the alternative ('new1')."""
+    table: str
+    values: dict[str, Matcher]
+
+
+class Update(msgspec.Struct, frozen=True, kw_only=True):
+    """A row that was there, and the columns that must differ at the end; all others must be as they were."""
+
+    table: str
+    key: Key
+    values: dict[str, Matcher]
+
+
+class Delete(msgspec.Struct, frozen=True, kw_only=True):
+    """A row that was there and must be gone."""
+
+    table: str
+    key: Key
+
+
+class Pool(msgspec.Struct, frozen=True, kw_only=True):
+    """`count` of these rows, any of them, must have these changes; `values` None: must be gone."""
+
+    table: str
+    keys: tuple[Key, ...]
+    count: int
+    values: dict[str, Matcher] | None
+
+
+class Alternative(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One net change that is right.  All empty: nothing may change."""
+
+    inserts: tuple[Insert, ...] = ()
+    updates: tuple[Update, ...] = ()
+    deletes: tuple[Delete, ...] = ()
+    pools: tuple[Pool, ...] = ()
+    answer: int | None = None
+    """Index of the answer that goes with it, where the goal has several; None: any of them."""
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
+    """A column of a row, and what it must be (before the event for updates and deletes, after it for inserts)."""
+
+    column: str
+    matcher: Matcher
+
+
+class Never(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="never"):
+    """No call may do this, not even for a moment.  Empty: any."""
+
+    table: str = ""
+    op: str = ""
+    where: tuple[Condition, ...] = ()
+    say: str = ""
+    """The rule in words."""
+
+
+class Before(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="before"):
+    """The first event must happen before the second does (where the second happens at all)."""
+
+    first: tuple[str, str]
+    """Table key, op."""
+    second: tuple[str, str]
+    first_key: Key | None = None
+    second_key: Key | None = None
+    say: str = ""
+
+
+class AtMost(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="at_most"):
+    """At most so many successful calls that change something; with a tool (key), of that tool, successful or not."""
+
+    count: int
+    tool: str = ""
+    say: str = ""
+
+
+class OnlyTools(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="only_tools"):
+    """No successful call of any other tool (keys)."""
+
+    tools: tuple[str, ...]
+    say: str = ""
+
+
+class StopAfterRefusal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="stop_after_refusal"):
+    """Nothing may be changed once a call has been refused with one of these codes."""
+
+    codes: tuple[str, ...]
+    say: str = ""
+
+
+class NeedsConsent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="needs_consent"):
+    """A change of that table (and op) is allowed only after the user has confirmed that action."""
+
+    table: str
+    op: str = ""
+    say: str = ""
+
+
+Ban: TypeAlias = Never | Before | AtMost | OnlyTools | StopAfterRefusal | NeedsConsent
+
+
+class Row(msgspec.Struct, frozen=True, array_like=True):
+    """A row by table key and primary key."""
+
+    table: str
+    key: Key
+
+
+class Need(msgspec.Struct, frozen=True, kw_only=True):
+    """Evidence for an answer: the rows of one of these ways must all have been shown by calls, or stood for by an aggregate
+    that covers them, before the answer was given."""
+
+    ways: tuple[tuple[Row, ...], ...]
+    say: str = ""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What must be submitted.
+
+    number   `value` within `tolerance`; `minor` > 0: the stored value is in minor units, of which `minor` make one major unit:
+             a whole number without a currency is read as minor units, one with decimals or a currency as major units
+    text     as Text;  code: exactly, but for white space around it and case;  date, datetime: the same moment in any usual form
+    flag     true or false (yes, no)
+    set      `value` is a tuple: each once, any order (of `item` kind);  list: in this order
+    record   `value` is a dict: name -> Answer
+    none     nothing can be done: None, '' or a word for impossible
+    """
+
+    kind: str
+    value: Any = None
+    tolerance: float = 0.0
+    minor: int = 0
+    item: str = ""
+    """Kind of the items of a set or list."""
+    aliases: tuple[str, ...] = ()
+    """Other texts that say the same (an enumeration's value as people say it)."""
+
+
+class Goal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """By what an episode is judged."""
+
+    alternatives: tuple[Alternative, ...] = (Alternative(),)
+    answers: tuple[Answer, ...] = ()
+    """Any of these; empty: no answer is asked for, and one that is given is not judged."""
+    needs: tuple[Need, ...] = ()
+    bans: tuple[Ban, ...] = ()
+    tolerated: tuple[tuple[str, str], ...] = ()
+    """(table key, column key) that may change as they like; column '' for whole tables."""
+
+    @property
+    def changes_nothing(self) -> bool:
+        """True where the right thing is to leave the world as it is."""
+        return all(not (a.inserts or a.updates or a.deletes or a.pools) for a in self.alternatives)

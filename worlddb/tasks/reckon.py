@@ -1,0 +1,92 @@
+"""What conditions, folds and sums mean, in Python: how somebody works things out from the rows that tools have shown.
+
+SQL says the same independently (`sql`), and the two must agree before a task leaves the house.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, timedelta
+from fractions import Fraction
+from typing import Any
+
+from worlddb.errors import BrokenPromise
+from worlddb.tasks.plan import Value
+
+Row = dict[str, Any]
+
+COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "eq": lambda a, b: a == b,
+    "ne": lambda a, b: a != b,
+    "lt": lambda a, b: a < b,
+    "le": lambda a, b: a <= b,
+    "gt": lambda a, b: a > b,
+    "ge": lambda a, b: a >= b,
+}
+
+
+def meets(value: Value, op: str, wanted: Sequence[Value]) -> bool:
+    """True where a stored value meets a condition; NULL meets `null` alone."""
+    if op == "null":
+        return value is None
+    if value is None:
+        return False
+    if op == "set":
+        return True
+    if op == "in":
+        return value in wanted
+    if op == "not_in":
+        return value not in wanted
+    return wanted[0] is not None and COMPARE[op](value, wanted[0])
+
+
+def folded(by: str, values: Sequence[Any]) -> Any:
+    """count, sum, mean, least or greatest of values that are not NULL; None for the last three of nothing."""
+    if by == "count":
+        return len(values)
+    if by == "sum":
+        return exact(sum(map(Fraction, values), Fraction(0)))
+    if not values:
+        return None
+    if by == "mean":
+        return exact(sum(map(Fraction, values), Fraction(0)) / len(values))
+    return min(values) if by == "least" else max(values)
+
+
+def exact(figure: Fraction) -> int | float:
+    """A whole number where it is one."""
+    return int(figure) if figure.denominator == 1 else float(figure)
+
+
+def grouped(rows: Sequence[Row], column: str, by: str, over: str, desc: bool) -> Any:
+    """The value of `column` whose rows have the greatest (least) figure.
+
+    Raises:
+        BrokenPromise: there is none, or two have the same.
+    """
+    groups: dict[Any, list[Any]] = {}
+    for row in rows:
+        if row[column] is not None and (by == "count" or row[over] is not None):
+            groups.setdefault(row[column], []).append(1 if by == "count" else row[over])
+    ranked = sorted(((folded(by, v), k) for k, v in groups.items()), key=lambda one: one[0], reverse=desc)
+    if not ranked or (len(ranked) > 1 and ranked[0][0] == ranked[1][0]):
+        raise BrokenPromise(f"no group of {column} is alone at the {'top' if desc else 'bottom'}")
+    return ranked[0][1]
+
+
+def calculated(op: str, left: Any, right: Any) -> Any:
+    """What a Calc makes of two values."""
+    if op in ("days_after", "days_between"):
+        return _days(op, left, right)
+    a, b = Fraction(left), Fraction(right)
+    if op == "percent":
+        return (2 * a * b + 100) // 200  # half up
+    return exact(a + b if op == "plus" else a - b if op == "minus" else a * b)
+
+
+def _days(op: str, left: str, right: Any) -> Any:
+    if op == "days_between":
+        return (date.fromisoformat(right[:10]) - date.fromisoformat(left[:10])).days
+    if len(left) == 10:
+        return (date.fromisoformat(left) + timedelta(days=right)).isoformat()
+    return (datetime.fromisoformat(left) + timedelta(days=right)).strftime("%Y-%m-%d %H:%M:%S")
