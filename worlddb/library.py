@@ -23,7 +23,7 @@ def folder(name: str) -> Path:
     raise FileNotFoundError(f"worlddb is installed without its {name}/ folder; install it again")
 
 
-NOT_GROWN_FROM = ("api.yaml", "bars.yaml", "domain.schema.json", "verbs.yaml")
+NOT_GROWN_FROM = ("api.yaml", "bars.yaml", "domain.schema.json", "task-profiles.yaml", "verbs.yaml")
 """Files of schemas/ that judge, describe or name tools, and do not decide what grows."""
 
 

@@ -8,6 +8,7 @@ from hashlib import sha256
 from worlddb.tasks.enact import Gold
 from worlddb.tasks.ground import Ground
 from worlddb.tasks.model import Card, GoldCall
+from worlddb.tasks.offer import traps
 from worlddb.tasks.plan import Calc, Do, Each, Find, Fold, Group, Node, Plan, Test, uses
 
 
@@ -26,7 +27,8 @@ def card_of(ground: Ground, plan: Plan, gold: Gold) -> Card:
         calls=len(calls), writes=sum(c.writes for c in calls), depth=max(depths, default=0),
         width=max((depths.count(d) for d in set(depths)), default=0), fan_in=max(inward, default=0),
         fan_out=max(outward, default=0), operators=operators(plan),
-        distractors=(len(ground.toolset) - len(tools)) // max(1, len(tools)), structure=_hash(_abstract(ground, plan, gold)),
+        distractors=(len(ground.toolset) - len(tools)) // max(1, len(tools)), traps=len(traps(ground.toolset, tools)),
+        structure=_hash(_abstract(ground, plan, gold)),
         skeleton=_hash(_concrete(plan)),
     )  # fmt: skip
 
@@ -92,7 +94,7 @@ def _abstract(ground: Ground, plan: Plan, gold: Gold) -> list[object]:
         tool = ground.toolset.by_key(call.tool)
         assert tool is not None
         what = call.tool.rpartition(".")[2] if tool.kind in ("action", "bulk", "aggregate") else tool.kind
-        kinds.append((what.partition("_mark")[0], ground.schema[tool.table].archetype, call.uses))
+        kinds.append((what.partition("_mark")[0], call.uses))
     asked = (plan.asked.shape, len(plan.asked.what)) if plan.asked else ()
     return [plan.family, kinds, [(type(n).__name__, _form(n)) for n in plan.nodes], asked]
 

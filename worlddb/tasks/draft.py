@@ -15,9 +15,9 @@ from worlddb.rng import Stream
 from worlddb.schema.model import Column, ForeignKey, Table
 from worlddb.semantics.types import semantic_type
 from worlddb.tasks import columns
-from worlddb.tasks.ground import Ground, Row
+from worlddb.tasks.ground import Ground
 from worlddb.tasks.plan import Asked, Calc, Const, Do, Each, Find, Fold, Group, Node, Of, Plan, Test, Where
-from worlddb.tasks.reckon import calculated, folded, grouped, meets
+from worlddb.tasks.reckon import Row, calculated, folded, grouped, meets
 from worlddb.tools.model import Tool
 
 TRIES = 8
@@ -44,6 +44,13 @@ class Draft:
                     return known.name
         name = f"{_LETTER[type(node)]}{len(self.nodes) + 1}"
         node = replace(node, name=name)
+        self._amount(node)
+        self.nodes.append(node)
+        return name
+
+    def _amount(self, node: Node) -> None:
+        """Work out what a node amounts to."""
+        name = node.name
         if isinstance(node, Find):
             self._rows[name] = self._select(node)
         elif isinstance(node, Fold):
@@ -53,8 +60,6 @@ class Draft:
             self._values[name] = grouped(rows, node.column, node.by, node.over, node.desc)
         elif isinstance(node, Calc):
             self._values[name] = calculated(node.op, self.value(node.left), self.value(node.right))
-        self.nodes.append(node)
-        return name
 
     def find(self, table: str, *where: Where, **how: Any) -> str:
         """Add a Find: `sort`, `desc`, `take`, `many`, `free` as in plan.Find."""
@@ -76,6 +81,15 @@ class Draft:
     def plan(self, family: str, asked: Asked | None = None) -> Plan:
         """The finished plan."""
         return Plan(family=family, nodes=tuple(self.nodes), asked=asked)
+
+    @classmethod
+    def again(cls, ground: Ground, plan: Plan) -> Draft:
+        """A draft of the nodes of a finished plan, which tells what they amount to."""
+        draft = cls(ground, Stream(0, "again"))
+        for node in plan.nodes:
+            draft._amount(node)
+            draft.nodes.append(node)
+        return draft
 
     def mark(self) -> int:
         """A point to go back to."""
@@ -119,8 +133,7 @@ class Draft:
         return tuple(v.value for v in where.values)
 
     def _select(self, find: Find) -> tuple[Row, ...]:
-        conditions = [(w.column, w.op, self._wanted(w)) for w in find.where]
-        found = [r for r in self.ground.table(find.table) if all(meets(r[c], op, v) for c, op, v in conditions)]
+        found = self.ground.meeting(find.table, [(w.column, w.op, self._wanted(w)) for w in find.where])
         if find.sort:
             found = [r for r in found if r[find.sort] is not None]
             found.sort(key=lambda r: r[find.sort], reverse=find.desc)

@@ -152,11 +152,12 @@ class _Enactor:
         rows, calls = list[Row](), set[int]()
         uses = frozenset[int]().union(*(sources[i] for i in route.served))
         for arguments in route.asks:
-            offset = 0
+            offset, before = 0, uses
             while True:
                 given = arguments | ({"offset": offset} if offset else {})
-                at, result = self._call(route.reader.tool, given, uses, find.name, missing=route.may_miss)
+                at, result = self._call(route.reader.tool, given, before, find.name, missing=route.may_miss)
                 calls.add(at)
+                before = frozenset([at])  # that there is another page is known from the one before
                 if result is None:
                     break
                 some = [self._row(r, route.reader.shows) for r in rows_of(route.reader.tool.reply, result.data)]
@@ -310,7 +311,7 @@ class _Enactor:
     def _after(self, entry: Entry, at: int) -> Sources:
         """The earlier changes of rows that this call changes, too."""
         rows = frozenset((c.table, c.key) for c in entry.changes)
-        before = {call: touched for call, touched in self._writes}
+        before = dict(self._writes)
         self._writes.append((at, rows))
         same = [call for call, touched in before.items() if touched & rows]
         return frozenset(same[-1:])

@@ -6,6 +6,7 @@ neither the plan nor the tools.
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any, TypeAlias
 
 import msgspec
@@ -51,6 +52,12 @@ class Bag(msgspec.Struct, frozen=True, tag="bag"):
     values: tuple[Any, ...]
 
 
+class Json(msgspec.Struct, frozen=True, tag="json"):
+    """JSON text that spells this value: members of objects in any order, items of arrays in this one."""
+
+    value: Any
+
+
 class Clock(msgspec.Struct, frozen=True, tag="clock"):
     """A moment (or date) within the episode: from its start to its present clock."""
 
@@ -65,7 +72,16 @@ class New(msgspec.Struct, frozen=True, tag="new"):
     var: str
 
 
-Matcher: TypeAlias = Equal | OneOf | Near | Text | Facts | Bag | Clock | Anything | New
+Matcher: TypeAlias = Equal | OneOf | Near | Text | Facts | Bag | Json | Clock | Anything | New
+
+
+def folded(text: str) -> str:
+    """Text as `Text` compares it.  Letters that only look alike stay different.
+
+    >>> folded("  Late\\u00a0CHECK-OUT ")
+    'late check-out'
+    """
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 class Insert(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,7 +226,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Other texts that say the same (an enumeration's value as people say it)."""
 
 
-class Goal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Goal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     """By what an episode is judged."""
 
     alternatives: tuple[Alternative, ...] = (Alternative(),)

@@ -15,14 +15,13 @@ from typing import Any, NamedTuple
 from worlddb.schema.model import Column, ForeignKey, Schema, Table
 from worlddb.schema.rules import quote
 from worlddb.semantics.types import is_a
+from worlddb.tasks.reckon import Row, meets
 from worlddb.tools.model import Param, Tool
-from worlddb.tools.site import Site
+from worlddb.tools.site import PAGE_LIMIT, Site
 from worlddb.tools.toolset import Toolset
 from worlddb.world.host import Host, host_of
 from worlddb.world.model import World
 
-Row = dict[str, Any]
-"""A row by column key, as stored."""
 PAGES = 3
 """Pages that a gold turns over at most for one question."""
 
@@ -71,7 +70,9 @@ class Ground:
         """Table key -> the tools that show its rows, those that need a key or a name first."""
         found: dict[str, list[Reader]] = {t.key: [] for t in self.schema.tables}
         for tool in self.toolset:
-            if (reader := self._reader(tool)) is not None:
+            if tool.kind == "search":
+                found[tool.table] += self._searchers(tool)
+            elif (reader := self._reader(tool)) is not None:
                 found[tool.table].append(reader)
         return {k: tuple(sorted(v, key=lambda r: (not r.needs, r.tool.key))) for k, v in found.items()}
 
@@ -106,6 +107,16 @@ class Ground:
             return None
         most = 1 if reply.shape == "row" else int(limit.schema["maximum"]) if limit is not None else 50
         return Reader(tool, tuple(needs), takes, shows, reply.shape == "row", most, table.primary_key)
+
+    def _searchers(self, tool: Tool) -> list[Reader]:
+        """A search finds what has a text in one of its columns: one reader for each of them."""
+        table = self.schema[tool.table]
+        (query,) = [p for p in tool.params if p.role == "search"]
+        texts = [c for c in table.columns if f"{self.site.col(table, c.key)} LIKE :query" in tool.reply.query.sql]
+        shows = {f.column: f.key for f in tool.reply.fields if f.table == tool.table and f.key == f.column}
+        if not set(table.primary_key) <= set(shows):
+            return []
+        return [Reader(tool, ((c.key, query),), {}, shows, False, PAGE_LIMIT, table.primary_key) for c in texts]
 
     @cached_property
     def tallies(self) -> dict[str, tuple[Tally, ...]]:
@@ -199,6 +210,20 @@ class Ground:
                 found.setdefault(row[column], []).append(row)
             self._of[place] = found
         return self._of[place].get(value, [])
+
+    def meeting(self, table: str, conditions: Sequence[tuple[str, str, Sequence[Any]]]) -> list[Row]:
+        """The rows that meet all conditions (column, operator, values), by primary key."""
+        equal = [c for c in conditions if c[1] == "eq"]
+        if equal:
+            first = equal[0]
+            found = self.of(table, first[0], first[2][0]) if first[2][0] is not None else []
+        else:
+            first, found = None, list(self.table(table))
+        for one in conditions:
+            if one is not first:
+                column, op, wanted = one
+                found = [r for r in found if meets(r[column], op, wanted)]
+        return list(found)
 
     def index(self, table: str, column: str) -> Counter[Any]:
         """How many rows have each value of a column, letter case aside."""

@@ -14,6 +14,7 @@ from worlddb.errors import BrokenPromise
 from worlddb.tasks.plan import Value
 
 Row = dict[str, Any]
+"""A row by column key, as stored."""
 
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "eq": lambda a, b: a == b,

@@ -97,8 +97,7 @@ def _cost(ground: Ground, find: Find, route: Route, values: Values) -> int:
     """Calls of a route; 0 where there would be too many."""
     if not route.pages:
         return len(route.asks) if len(route.asks) <= MOST_ASKS else 0
-    conditions = [(find.where[i], values[i]) for i in route.served]
-    rows = sum(all(meets(r[w.column], w.op, v) for w, v in conditions) for r in ground.table(find.table))
+    rows = _count(ground, find, values, route.served)
     pages = max(1, -(-rows // route.pages))
     return pages if pages <= PAGES and len(route.asks) == 1 else 0
 
@@ -129,7 +128,8 @@ def _by_need(reader: Reader, find: Find, values: Values) -> Iterator[Route]:
     asked, served = dict[str, Any](), list[int]()
     spread: tuple[int, str] | None = None
     for column, param in reader.needs:
-        at = next((i for i, w in enumerate(find.where) if w.column == column and w.op in ("eq", "in")), None)
+        ops = ("eq",) if param.role == "search" else ("eq", "in")
+        at = next((i for i, w in enumerate(find.where) if w.column == column and w.op in ops), None)
         if at is None or not values[at]:
             return
         served.append(at)
@@ -187,12 +187,16 @@ def _paged(
     ground: Ground, reader: Reader, find: Find, arguments: dict[str, Any], values: Values, served: tuple[int, ...]
 ) -> tuple[tuple[dict[str, Any], ...], tuple[int, ...], int]:
     """The arguments with a limit where the usual page would not do, the conditions served, the size of a page."""
-    conditions = [(find.where[i], values[i]) for i in served]
-    rows = sum(all(meets(r[w.column], w.op, v) for w, v in conditions) for r in ground.table(find.table))
+    rows = _count(ground, find, values, served)
     usual = min(PAGE_LIMIT, reader.most)
     if rows <= usual or reader.tool.reply.shape != "page":
         return (arguments,), served, usual if reader.tool.reply.shape == "page" else reader.most
     return (arguments | {"limit": reader.most},), served, reader.most
+
+
+def _count(ground: Ground, find: Find, values: Values, served: Sequence[int]) -> int:
+    """Rows that a tool would list which sees to these conditions."""
+    return len(ground.meeting(find.table, [(find.where[i].column, find.where[i].op, values[i]) for i in served]))
 
 
 def _limited(

@@ -1,0 +1,389 @@
+"""Targets: calls of writing tools that somebody might ask for, and that work in the world as it was grown.
+
+A family picks a tool of `actions`, has `target` think up a call of it that a trial proves to work, and `arguments` says the call
+in the words of the draft: rows by reference, values as a person would state them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from worlddb.tasks import columns
+from worlddb.tasks.draft import Draft
+from worlddb.tasks.families import values
+from worlddb.tasks.ground import Ground, flat
+from worlddb.tasks.plan import Const, Of
+from worlddb.tasks.reckon import Row
+from worlddb.tools.keys import call_of
+from worlddb.tools.model import Param, Result, Tool
+from worlddb.world.diff import Change
+
+TRIES = 6
+"""Calls that are tried before a tool is given up for this task."""
+SOUNDED = 60
+"""Rows that a tool is tried on to learn which it takes."""
+
+
+class Outcome(NamedTuple):
+    """What a trial call came to."""
+
+    result: Result
+    changes: tuple[Change, ...]
+
+    @property
+    def works(self) -> bool:
+        """True where it was carried out, and something is different."""
+        return self.result.ok and bool(self.changes)
+
+
+class Target(NamedTuple):
+    """A call that works, as values: what a person has in mind."""
+
+    tool: Tool
+    rows: dict[str, tuple[str, Row]]
+    """Parameter key -> (table key, row) of the rows that it is about."""
+    stated: dict[str, Any]
+    """Parameter key -> value as stored."""
+    outcome: Outcome
+
+
+class _Memo:
+    """What has been learnt of one ground."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.session = ground.world.session(ground.toolset)
+        self.usable: dict[bool, tuple[Tool, ...]] = {}
+        self.taken: dict[str, tuple[Row, ...] | None] = {}
+        self.marks: dict[str, tuple[str, str]] = {}
+
+
+_MEMOS: WeakKeyDictionary[Ground, _Memo] = WeakKeyDictionary()
+
+
+def _memo(ground: Ground) -> _Memo:
+    if ground not in _MEMOS:
+        _MEMOS[ground] = _Memo(ground)
+    return _MEMOS[ground]
+
+
+# --- tools
+
+
+def known(ground: Ground, tool: Tool) -> bool:
+    """True where there is a second gold of what the tool does."""
+    return True
+
+
+def actions(ground: Ground, *kinds: str, lists: bool = False) -> tuple[Tool, ...]:
+    """The tools of these kinds (all where none is named) whose rows can be looked up and whose values can be said.
+
+    With `lists` also those that take an array: bulk tools, structures with their lines.
+    """
+    memo = _memo(ground)
+    if lists not in memo.usable:
+        memo.usable[lists] = tuple(t for t in ground.writers if _usable(ground, t, lists) and known(ground, t))
+    return tuple(t for t in memo.usable[lists] if not kinds or t.kind in kinds)
+
+
+def _usable(ground: Ground, tool: Tool, lists: bool) -> bool:
+    return all(_sayable(ground, p) or (lists and p.role == "items") for p in flat(tool.params) if p.required)
+
+
+def _sayable(ground: Ground, param: Param) -> bool:
+    table = wants(ground, param)
+    if table:
+        return bool(ground.readers[table])
+    if param.role != "value" or not param.column or param.convert == "json" or param.fields:
+        return False
+    return columns.spoken(ground.schema[param.table], ground.schema[param.table][param.column])
+
+
+def wants(ground: Ground, param: Param) -> str:
+    """Key of the table whose row a parameter names; '' for a plain value."""
+    if not param.column or param.role not in ("key", "value"):
+        return ""
+    return _names(ground, param.table, param.column)
+
+
+def _names(ground: Ground, table: str, column: str) -> str:
+    home = ground.schema[table]
+    for link in ground.parents(home):
+        if link.columns == (column,):
+            return link.table
+    return table if home.primary_key == (column,) else ""
+
+
+def bulks(ground: Ground) -> tuple[tuple[Tool, Param], ...]:
+    """Bulk tools that do the same to each of several rows: with the parameter that takes their keys."""
+    found = []
+    for tool in actions(ground, "bulk", lists=True):
+        param = tool.params[0]
+        if param.role == "items" and param.convert == "keys" and ground.readers[param.table]:
+            found.append((tool, param))
+    return tuple(found)
+
+
+# --- trials
+
+
+def outcome(ground: Ground, tool: Tool, arguments: Mapping[str, Any]) -> Outcome:
+    """What a call with these arguments (by parameter key, as stored) would come to in the world as it was grown."""
+    session = _memo(ground).session.reset()
+    call = call_of(ground.toolset, tool.key, {k: public(tool, k, v) for k, v in arguments.items()})
+    result = session.call(call.name, call.arguments)
+    return Outcome(result, session.journal[0].changes)
+
+
+def outcomes(ground: Ground, calls: Sequence[tuple[Tool, Mapping[str, Any]]]) -> list[Outcome]:
+    """What several calls, one after the other, would come to; those after one that fails are not made."""
+    session, found = _memo(ground).session.reset(), list[Outcome]()
+    for tool, arguments in calls:
+        call = call_of(ground.toolset, tool.key, {k: public(tool, k, v) for k, v in arguments.items()})
+        result = session.call(call.name, call.arguments)
+        found.append(Outcome(result, session.journal[-1].changes))
+        if not result.ok:
+            break
+    return found
+
+
+def doable(ground: Ground, tool: Tool, arguments: Mapping[str, Any]) -> bool:
+    """True where the call is carried out and changes something."""
+    return outcome(ground, tool, arguments).works
+
+
+def public(tool: Tool, key: str, value: Any) -> Any:
+    """A stored value as APIs take it: flags as true and false."""
+    param = next((p for p in flat(tool.params) if p.key == key), None)
+    return bool(value) if param is not None and param.convert == "flag" and value is not None else value
+
+
+# --- calls that work
+
+
+def target(draft: Draft, tool: Tool, *, given: Mapping[str, Row] | None = None, optional: int = 1) -> Target | None:
+    """A call of a tool that works, none of whose rows has been put away.
+
+    Args:
+        draft: only its stream is used.
+        tool: one of `actions`.
+        given: parameter key -> the row that it must be about.
+        optional: how many of the optional parameters are given at most (of an update: at least one, and at most these).
+    """
+    for _ in range(TRIES):
+        found = _tried(draft, tool, given or {}, optional)
+        if found is not None:
+            return found
+    return None
+
+
+def _tried(draft: Draft, tool: Tool, given: Mapping[str, Row], optional: int) -> Target | None:
+    ground, stream = draft.ground, draft.stream
+    params = flat(tool.params)
+    own = keyed(ground, tool)
+    rows: dict[str, tuple[str, Row]] = {}
+    if tool.kind == "unlink":
+        home = ground.table(tool.table)
+        like = stream.pick(home) if home else None
+        rows = _parents(ground, tool, like) if like else {}
+        if len(rows) < len(params):
+            return None
+    for param in own:
+        table = wants(ground, param)
+        options: Sequence[Row] | None = taken(ground, tool)
+        if options is None:
+            options = [r for r in ground.table(table) if present(ground, table, r)]
+        row = given.get(param.key) or (stream.pick(options) if options else None)
+        if row is None:
+            return None
+        if tool.kind != "unlink":
+            rows[param.key] = (table, row)
+    chosen = [p for p in params if p not in own and (p.required or (p.role == "key" and wants(ground, p)))]
+    chosen += _optional(draft, tool, [p for p in params if not p.required and p.role == "value"], optional)
+    found = fill(draft, tool.table, chosen, rows, given)
+    if found is None:
+        return None
+    more, stated = found
+    rows |= more
+    if len({id(r) for _, r in rows.values()}) < len(rows):
+        return None  # the same row twice
+    made = outcome(ground, tool, _keys(ground, rows) | stated)
+    return Target(tool, rows, stated, made) if made.works else None
+
+
+def keyed(ground: Ground, tool: Tool) -> list[Param]:
+    """The required parameters that find rows."""
+    return [p for p in flat(tool.params) if p.role == "key" and p.required and wants(ground, p)]
+
+
+def _parents(ground: Ground, tool: Tool, link: Row) -> dict[str, tuple[str, Row]]:
+    """The rows that a row of a many-to-many table joins, by parameter key."""
+    found = {}
+    for param in tool.params:
+        table = wants(ground, param)
+        row = ground.row(table, link[param.column]) if table else None
+        if row is not None:
+            found[param.key] = (table, row)
+    return found
+
+
+def _keys(ground: Ground, rows: Mapping[str, tuple[str, Row]]) -> dict[str, Any]:
+    return {k: row[ground.schema[table].primary_key[0]] for k, (table, row) in rows.items()}
+
+
+def _optional(draft: Draft, tool: Tool, params: list[Param], most: int) -> list[Param]:
+    """Some of the optional parameters: those that can be said."""
+    options = [p for p in params if _sayable(draft.ground, p) and _worth(draft.ground, p)]
+    if tool.kind == "update":
+        return draft.stream.sample(options, draft.stream.between(1, max(1, most)))
+    return draft.stream.sample(options, draft.stream.below(most + 1)) if most else []
+
+
+def _worth(ground: Ground, param: Param) -> bool:
+    """True for what people would set of themselves: not a rank, a colour code, a source system."""
+    return not param.hidden and not columns.is_any(ground.schema[param.table][param.column], values.UNASKED)
+
+
+def present(ground: Ground, table: str, row: Row) -> bool:
+    """True for a row that is neither archived nor switched off."""
+    marks = _memo(ground).marks
+    if table not in marks:
+        home = ground.schema[table]
+        active = next((c.key for c in home.columns if columns.is_any(c, frozenset(["is_active"]))), "")
+        marks[table] = columns.archived(home), active
+    gone, active = marks[table]
+    return not (gone and row[gone] is not None) and not (active and row[active] == 0)
+
+
+def fill(
+    draft: Draft,
+    home: str,
+    params: Sequence[Param],
+    rows: Mapping[str, tuple[str, Row]],
+    given: Mapping[str, Row] | None = None,
+) -> tuple[dict[str, tuple[str, Row]], dict[str, Any]] | None:
+    """Plausible rows and values for parameters: by parameter key (table, row), and values; None where there are none.
+
+    `rows` are those that the call is about already.  New rows are modelled on existing ones of their table, so that what belongs
+    together (a room and its type, a start and its end) stays together.
+    """
+    ground = draft.ground
+    likes: dict[str, Row | None] = {table: row for table, row in rows.values() if table == home}
+    updating = home in likes
+    more, stated = dict[str, tuple[str, Row]](), dict[str, Any]()
+    for param in params:
+        if param.table not in likes:
+            known_rows = ground.table(param.table)
+            likes[param.table] = _model(draft, param.table, rows) if known_rows else None
+        like = likes[param.table]
+        table = wants(ground, param)
+        if table:
+            row = (given or {}).get(param.key) or _parent(draft, param, table, like)
+            if row is None:
+                return None
+            more[param.key] = (table, row)
+            continue
+        column = ground.schema[param.table][param.column]
+        value = values.plausible(
+            draft, ground.schema[param.table], column, param, like, stated, change=updating and param.table == home
+        )
+        if value is None:
+            return None
+        stated[param.key] = value
+    return more, stated
+
+
+def _model(draft: Draft, table: str, rows: Mapping[str, tuple[str, Row]]) -> Row:
+    """An existing row to be like: one that belongs to the rows at hand, where there is one."""
+    home = draft.schema[table]
+    for other, row in rows.values():
+        for link in draft.ground.parents(home):
+            if link.table == other:
+                same = draft.ground.of(table, link.columns[0], row[link.ref[0]])
+                if same:
+                    return draft.stream.pick(same)
+    return draft.stream.pick(draft.ground.table(table))
+
+
+def _parent(draft: Draft, param: Param, table: str, like: Row | None) -> Row | None:
+    """The row that a reference names: the model's own as often as another that is present."""
+    own = draft.ground.row(table, like[param.column]) if like and like.get(param.column) is not None else None
+    if own is not None and present(draft.ground, table, own) and draft.stream.chance(0.5):
+        return own
+    for _ in range(TRIES):
+        rows = draft.ground.table(table)
+        row = draft.stream.pick(rows) if rows else None
+        if row is not None and present(draft.ground, table, row):
+            return row
+    return None
+
+
+# --- rows that a tool takes
+
+
+def taken(ground: Ground, tool: Tool) -> tuple[Row, ...] | None:
+    """The rows of its table that a tool with one key and nothing else required works on, of those that were tried.
+
+    Of big tables rows of each state are tried alike.  None for tools that ask for more.
+    """
+    memo = _memo(ground)
+    if tool.key not in memo.taken:
+        memo.taken[tool.key] = _sounded(ground, tool)
+    return memo.taken[tool.key]
+
+
+def _sounded(ground: Ground, tool: Tool) -> tuple[Row, ...] | None:
+    needed = [p for p in flat(tool.params) if p.required]
+    if len(needed) != 1 or needed[0].role != "key" or tool.kind == "update" or needed[0].table != tool.table:
+        return None
+    table = ground.schema[tool.table]
+    if table.primary_key != (needed[0].column,):
+        return None
+    rows = spread(ground, tool.table, SOUNDED)
+    gone = columns.archived(table)
+    rows = [r for r in rows if not gone or (r[gone] is None) != (tool.kind == "restore")]
+    return tuple(r for r in rows if doable(ground, tool, {needed[0].key: r[needed[0].column]}))
+
+
+def spread(ground: Ground, table: str, most: int) -> list[Row]:
+    """At most so many rows of a table, in their order: of each state alike, and of the whole range."""
+    rows = ground.table(table)
+    if len(rows) <= most:
+        return list(rows)
+    home = ground.schema[table]
+    groups: dict[Any, list[int]] = {}
+    for i, row in enumerate(rows):
+        groups.setdefault(row[home.lifecycle.column] if home.lifecycle else None, []).append(i)
+    share = max(1, most // len(groups))
+    kept = [i for g in groups.values() for i in _even(g, share)]
+    return [rows[i] for i in sorted(kept)]
+
+
+def _even(items: list[int], most: int) -> Iterable[int]:
+    return items if len(items) <= most else [items[i * len(items) // most] for i in range(most)]
+
+
+# --- saying a call
+
+
+def arguments(
+    draft: Draft, found: Target, depth: int = 1, *, named: Mapping[str, Of] | None = None
+) -> dict[str, Const | Of] | None:
+    """The arguments of a call in the draft: its rows are named (`named` are already), its values stated; None where a row cannot
+    be named."""
+    said: dict[str, Const | Of] = {}
+    used: set[str] = set()
+    for key, (table, row) in found.rows.items():
+        if named and key in named:
+            said[key] = named[key]
+            continue
+        name = draft.refer(table, row, depth)
+        if name is None or name in used:
+            return None
+        used.add(name)
+        said[key] = draft.key(name)
+    for key, value in found.stated.items():
+        param = next(p for p in flat(found.tool.params) if p.key == key)
+        said[key] = Const(value=value, table=param.table, column=param.column)
+    return said

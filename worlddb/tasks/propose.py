@@ -1,0 +1,119 @@
+"""Candidates: plans of a world that its tools can carry out, of the shapes that a profile asks for.
+
+What comes from here has been executed once.  Whether it may be published is decided by the gate.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+from worlddb.errors import BrokenPromise
+from worlddb.rng import Stream
+from worlddb.tasks.card import card_of
+from worlddb.tasks.draft import Draft
+from worlddb.tasks.enact import Gold, Stuck, enact
+from worlddb.tasks.families import FAMILIES
+from worlddb.tasks.families.several import join
+from worlddb.tasks.ground import Ground
+from worlddb.tasks.model import Card
+from worlddb.tasks.plan import Do, Find, Plan
+from worlddb.tasks.shapes import Shape, TaskProfile
+
+Proposal: TypeAlias = Plan | tuple[Plan, Plan] | None
+Propose: TypeAlias = Callable[[Draft, int, int], Proposal]
+LONG = 5
+"""Golds of so many calls are made of several requests, or of large sets."""
+
+
+class Candidate(NamedTuple):
+    """A plan that has been carried out."""
+
+    plan: Plan
+    gold: Gold
+    card: Card
+
+
+class Proposer:
+    """Proposes for one world."""
+
+    def __init__(self, ground: Ground, profile: TaskProfile, stream: Stream) -> None:
+        self.ground, self.profile, self.stream = ground, profile, stream
+        self.made: Counter[str] = Counter()
+        """Family -> tasks that were kept."""
+        self._fruitless: Counter[str] = Counter()
+        self._turn = 0
+
+    def propose(self, shape: Shape) -> tuple[str, tuple[Candidate, ...] | str]:
+        """A family, and its candidates (one, or a pair of twins) for a shape, or why there are none."""
+        self._turn += 1
+        stream = self.stream.child(str(self._turn))
+        family = self._family(stream, shape)
+        proposal = self._plans(family, shape, stream)
+        if proposal is None:
+            self._fruitless[family] += 1
+            return family, "nothing proposed"
+        plans = proposal if isinstance(proposal, tuple) else (proposal,)
+        try:
+            return family, tuple(self.carry_out(plan, stream, shape) for plan in plans)
+        except Stuck as stuck:
+            return family, stuck.reason
+        except BrokenPromise:
+            return family, "a tie"
+
+    def carry_out(self, plan: Plan, stream: Stream, shape: Shape) -> Candidate:
+        """The candidate of a plan.
+
+        Raises:
+            Stuck: the tools cannot do it.
+        """
+        follow = shape.most >= LONG and stream.child("follow").chance(0.5)
+        gold = enact(self.ground, plan, follow=follow)
+        return Candidate(plan, gold, card_of(self.ground, plan, gold))
+
+    def _family(self, stream: Stream, shape: Shape) -> str:
+        """A family by its weight; those that are there already, and those that led to nothing, come less often."""
+        names = [f for f in self.profile.families if _may(f, shape)]
+        weights = [
+            max(1, 100 * self.profile.families[f] // ((1 + self.made[f]) * (1 + self._fruitless[f] // 4)))
+            for f in names
+        ]
+        return stream.weighted(names, weights)
+
+    def _plans(self, family: str, shape: Shape, stream: Stream) -> Proposal:
+        depth = stream.pick(self.profile.depth) + (1 if shape.least >= LONG and stream.chance(0.3) else 0)
+        draft = Draft(self.ground, stream.child("draft"))
+        if family == "several":
+            return self._several(draft, shape, depth, stream)
+        return FAMILIES[family](draft, depth, max(3, shape.most))
+
+    def _several(self, draft: Draft, shape: Shape, depth: int, stream: Stream) -> Plan | None:
+        """Requests, one after the other, until there are about as many calls as asked for."""
+        names = [f for f in self.profile.families if f not in ("several", "denied") and _may(f, shape)]
+        if not names:
+            return None
+        parts: list[Plan] = []
+        for _ in range(8):
+            mark = draft.mark()
+            plan = FAMILIES[stream.pick(names)](draft, min(depth, 1), 4)
+            if not isinstance(plan, Plan) or _calls(draft) > shape.most:
+                draft.back(mark)
+                continue
+            parts.append(plan)
+            if len(parts) > 1 and _calls(draft) >= shape.least:
+                break
+        return join(draft, parts) if len(parts) > 1 else None
+
+
+def _may(family: str, shape: Shape) -> bool:
+    """True where a family can have that shape at all."""
+    if family == "question":
+        return not shape.writes
+    if family == "denied":
+        return True  # one twin writes, the other does not
+    return shape.writes or family == "several"
+
+
+def _calls(draft: Draft) -> int:
+    return sum(isinstance(n, Find | Do) for n in draft.nodes)
