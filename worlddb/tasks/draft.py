@@ -125,7 +125,7 @@ class Draft:
         """The key of the row of a Find, as an argument."""
         return Of(node=name, column=self.table_of(name).primary_key[0])
 
-    def _wanted(self, where: Where) -> tuple[Any, ...]:
+    def wanted(self, where: Where) -> tuple[Any, ...]:
         if isinstance(where.value, Each):
             return tuple(r[where.value.column] for r in self._rows[where.value.node])
         if where.value is not None:
@@ -133,7 +133,7 @@ class Draft:
         return tuple(v.value for v in where.values)
 
     def _select(self, find: Find) -> tuple[Row, ...]:
-        found = self.ground.meeting(find.table, [(w.column, w.op, self._wanted(w)) for w in find.where])
+        found = self.ground.meeting(find.table, [(w.column, w.op, self.wanted(w)) for w in find.where])
         if find.sort:
             found = [r for r in found if r[find.sort] is not None]
             found.sort(key=lambda r: r[find.sort], reverse=find.desc)
@@ -325,7 +325,7 @@ class Draft:
         return tuple(found) if least <= len(left) <= most else None
 
     def _kept(self, rows: Sequence[Row], where: Where) -> list[Row]:
-        wanted = self._wanted(where)
+        wanted = self.wanted(where)
         return [r for r in rows if meets(r[where.column], where.op, wanted)]
 
     def traits(self, table: Table, row: Row) -> list[Where]:

@@ -144,16 +144,17 @@ class _Birth:
         param = self.params.get(column.key)
         if param is not None and param.default is not None and self.form:
             return param.default
-        if column.like and (param is not None or not self.form):
-            if (found := self._follow(column.like.split("."))) is not None:
-                return found
+        copied = column.like and (param is not None or not self.form)
+        if copied and (found := self._follow(column.like.split("."))) is not None:
+            return found
         if param is None or not self.form:
             return None
         if column.key == "position" and semantic_type(column.type).sql == "INTEGER":
             return self._next_place(column)
         if column.key == "currency" and not column.like:
             return next(
-                (v for f in self.table.foreign_keys if not f.nullable and (v := self._follow([f.key, "currency"]))), None
+                (v for f in self.table.foreign_keys if not f.nullable and (v := self._follow([f.key, "currency"]))),
+                None,
             )
         return None
 
@@ -179,7 +180,9 @@ class _Birth:
         """The next number in the group to which the row belongs."""
         table = self.table
         group = next((u for u in table.uniques if column.key in u and len(u) == 2), ())
-        parents = [k for k in group if k != column.key] or [f.columns[0] for f in table.foreign_keys if not f.nullable][:1]
+        parents = [k for k in group if k != column.key] or [f.columns[0] for f in table.foreign_keys if not f.nullable][
+            :1
+        ]
         others = self.desk.rows(table, {k: self.value(table[k]) for k in parents})
         after = max((r[column.key] for r in others if r[column.key] is not None), default=0) + 1
         high = bounds(column, semantic_type(column.type))[1]

@@ -93,7 +93,9 @@ class Desk:
         row = {c.key: values[c.key] for c in table.columns if c.key in values}
         row |= formulas(table, {c.key: row.get(c.key) for c in table.columns}, set(row))
         names = ", ".join(quote(table[k].name) for k in row)
-        self._run(f"INSERT INTO {quote(table.name)} ({names}) VALUES ({', '.join('?' * len(row))})", tuple(row.values()))
+        self._run(
+            f"INSERT INTO {quote(table.name)} ({names}) VALUES ({', '.join('?' * len(row))})", tuple(row.values())
+        )
         if table.key_style == "integer" and len(table.primary_key) == 1 and row.get(table.primary_key[0]) is None:
             return (self.host.connection.last_insert_rowid(),)
         return tuple(row[k] for k in table.primary_key)
@@ -107,7 +109,9 @@ class Desk:
             return
         given |= formulas(table, row | given, set(given))
         sets = ", ".join(f"{quote(table[k].name)} = ?" for k in given)
-        self._run(f"UPDATE {quote(table.name)} SET {sets} WHERE {at_key(table)}", (*given.values(), *key_of(table, row)))
+        self._run(
+            f"UPDATE {quote(table.name)} SET {sets} WHERE {at_key(table)}", (*given.values(), *key_of(table, row))
+        )
 
     def drop(self, table: Table, row: Row) -> None:
         """Deletes a row; what hangs on it goes along as the schema says."""

@@ -52,7 +52,9 @@ def bulk_create(case: Case) -> Answer:
 
 def get_or_create(case: Case) -> Answer:
     """The row with a name that is there, or a new one."""
-    natural = next(c.key for c in case.table.columns if c.unique and semantic_type(c.type).sql == "TEXT" and case[c.key])
+    natural = next(
+        c.key for c in case.table.columns if c.unique and semantic_type(c.type).sql == "TEXT" and case[c.key]
+    )
     there = case.desk.rows(case.table, {natural: case[natural]})
     return case.answer(case.table, key_of(case.table, there[0])) if there else create(case)
 

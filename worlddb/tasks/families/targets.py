@@ -7,14 +7,17 @@ in the words of the draft: rows by reference, values as a person would state the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
+from worlddb.schema.model import ForeignKey, Table
+from worlddb.semantics.types import semantic_type
 from worlddb.tasks import columns
 from worlddb.tasks.draft import Draft
 from worlddb.tasks.families import values
 from worlddb.tasks.ground import Ground, flat
-from worlddb.tasks.plan import Const, Of
+from worlddb.tasks.plan import Const, Find, Of, Where
 from worlddb.tasks.reckon import Row
 from worlddb.tools.keys import call_of
 from worlddb.tools.model import Param, Result, Tool
@@ -47,6 +50,10 @@ class Target(NamedTuple):
     stated: dict[str, Any]
     """Parameter key -> value as stored."""
     outcome: Outcome
+
+    def call(self, ground: Ground) -> tuple[Tool, dict[str, Any]]:
+        """The tool and its arguments as stored."""
+        return self.tool, _keys(ground, self.rows) | self.stated
 
 
 class _Memo:
@@ -130,10 +137,7 @@ def bulks(ground: Ground) -> tuple[tuple[Tool, Param], ...]:
 
 def outcome(ground: Ground, tool: Tool, arguments: Mapping[str, Any]) -> Outcome:
     """What a call with these arguments (by parameter key, as stored) would come to in the world as it was grown."""
-    session = _memo(ground).session.reset()
-    call = call_of(ground.toolset, tool.key, {k: public(tool, k, v) for k, v in arguments.items()})
-    result = session.call(call.name, call.arguments)
-    return Outcome(result, session.journal[0].changes)
+    return outcomes(ground, [(tool, arguments)])[0]
 
 
 def outcomes(ground: Ground, calls: Sequence[tuple[Tool, Mapping[str, Any]]]) -> list[Outcome]:
@@ -146,6 +150,44 @@ def outcomes(ground: Ground, calls: Sequence[tuple[Tool, Mapping[str, Any]]]) ->
         if not result.ok:
             break
     return found
+
+
+def bearing(
+    ground: Ground, calls: Sequence[tuple[Tool, Mapping[str, Any]]], uses: Sequence[frozenset[int]] = ()
+) -> bool:
+    """True where all calls work, and the end would be another without any one of them (and those that use what it made).
+
+    `uses`: of each call the indexes of the earlier ones that made its rows.
+    """
+    if not all(o.works for o in outcomes(ground, calls)):
+        return False
+    whole = footprint(ground)
+    for i in range(len(calls)):
+        gone = {i}
+        for j in range(i + 1, len(calls)):
+            if uses and uses[j] & gone:
+                gone.add(j)
+        outcomes(ground, [c for j, c in enumerate(calls) if j not in gone])
+        if len(calls) > 1 and footprint(ground) == whole:
+            return False
+    return True
+
+
+def footprint(ground: Ground) -> list[tuple[object, ...]]:
+    """The net changes of the last trial, without keys of new rows and what the clock or the books put in."""
+    found: list[tuple[object, ...]] = []
+    for change in _memo(ground).session.diff():
+        table = ground.schema[change.table]
+        kept = [i for i, c in enumerate(table.columns) if not _incidental(c.type)]
+        sides = [None if s is None else tuple(s[i] for i in kept) for s in (change.before, change.after)]
+        if sides[0] != sides[1]:
+            found.append((change.table, None if change.before is None else change.key, *sides))
+    return sorted(found, key=repr)
+
+
+@lru_cache(1024)
+def _incidental(kind: str) -> bool:
+    return semantic_type(kind).compare in ("clock", "bookkeeping", "key")
 
 
 def doable(ground: Ground, tool: Tool, arguments: Mapping[str, Any]) -> bool:
@@ -162,7 +204,14 @@ def public(tool: Tool, key: str, value: Any) -> Any:
 # --- calls that work
 
 
-def target(draft: Draft, tool: Tool, *, given: Mapping[str, Row] | None = None, optional: int = 1) -> Target | None:
+def target(
+    draft: Draft,
+    tool: Tool,
+    *,
+    given: Mapping[str, Row] | None = None,
+    optional: int = 1,
+    before: Sequence[tuple[Tool, Mapping[str, Any]]] = (),
+) -> Target | None:
     """A call of a tool that works, none of whose rows has been put away.
 
     Args:
@@ -170,15 +219,22 @@ def target(draft: Draft, tool: Tool, *, given: Mapping[str, Row] | None = None, 
         tool: one of `actions`.
         given: parameter key -> the row that it must be about.
         optional: how many of the optional parameters are given at most (of an update: at least one, and at most these).
+        before: calls that will have been made by then, which may have made rows of `given`.
     """
     for _ in range(TRIES):
-        found = _tried(draft, tool, given or {}, optional)
+        found = _tried(draft, tool, given or {}, optional, before)
         if found is not None:
             return found
     return None
 
 
-def _tried(draft: Draft, tool: Tool, given: Mapping[str, Row], optional: int) -> Target | None:
+def _tried(
+    draft: Draft,
+    tool: Tool,
+    given: Mapping[str, Row],
+    optional: int,
+    before: Sequence[tuple[Tool, Mapping[str, Any]]],
+) -> Target | None:
     ground, stream = draft.ground, draft.stream
     params = flat(tool.params)
     own = keyed(ground, tool)
@@ -208,8 +264,8 @@ def _tried(draft: Draft, tool: Tool, given: Mapping[str, Row], optional: int) ->
     rows |= more
     if len({id(r) for _, r in rows.values()}) < len(rows):
         return None  # the same row twice
-    made = outcome(ground, tool, _keys(ground, rows) | stated)
-    return Target(tool, rows, stated, made) if made.works else None
+    trial = outcomes(ground, [*before, (tool, _keys(ground, rows) | stated)])
+    return Target(tool, rows, stated, trial[-1]) if trial[-1].works and len(trial) > len(before) else None
 
 
 def keyed(ground: Ground, tool: Tool) -> list[Param]:
@@ -272,7 +328,7 @@ def fill(
     likes: dict[str, Row | None] = {table: row for table, row in rows.values() if table == home}
     updating = home in likes
     more, stated = dict[str, tuple[str, Row]](), dict[str, Any]()
-    for param in params:
+    for param in sorted(params, key=lambda p: values.is_end(ground.schema, p)):
         if param.table not in likes:
             known_rows = ground.table(param.table)
             likes[param.table] = _model(draft, param.table, rows) if known_rows else None
@@ -387,3 +443,39 @@ def arguments(
         param = next(p for p in flat(found.tool.params) if p.key == key)
         said[key] = Const(value=value, table=param.table, column=param.column)
     return said
+
+
+def within(draft: Draft, parent: str, table: Table, link: ForeignKey, row: Row) -> str | None:
+    """Name a row among those that belong to a row that has a name already; the name of its Find, or None."""
+    own = Where(column=link.columns[0], value=draft.key(parent))
+    same = draft.ground.of(table.key, link.columns[0], row[link.columns[0]])
+    if len(same) == 1:
+        return draft.find(table.key, own)
+    if not all(present(draft.ground, table.key, r) for r in same):
+        return None
+    options: list[tuple[tuple[Where, ...], dict[str, Any]]] = []
+    for column in columns.choices(table):
+        if row[column.key] is not None and sum(r[column.key] == row[column.key] for r in same) == 1:
+            options.append(((draft.equals(table, column, row),), {}))
+    for column in columns.ranks(table):
+        seen = [r[column.key] for r in same if r[column.key] is not None]
+        if row[column.key] is not None and seen.count(row[column.key]) == 1:
+            for desc, end in ((True, max(seen)), (False, min(seen))):
+                if row[column.key] == end and len(seen) > 1:
+                    options.append(((), {"sort": column.key, "desc": desc, "take": 1}))
+    if not options:
+        return None
+    where, how = draft.stream.pick(options)
+    return draft.find(table.key, own, *where, **how)
+
+
+def repeats(draft: Draft) -> bool:
+    """True where a row is found in two ways: named by way of itself, or spoken of as if it were another."""
+    seen: set[tuple[str, int]] = set()
+    for node in draft.nodes:
+        if isinstance(node, Find) and not node.many:
+            place = (node.table, id(draft.row(node.name)))
+            if place in seen:
+                return True
+            seen.add(place)
+    return False

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from worlddb.schema.model import Column, Table
+from worlddb.schema.model import Column, Schema, Table
 from worlddb.semantics.draw import draw
 from worlddb.semantics.pools import load_pools
 from worlddb.semantics.types import SemanticType, semantic_type
 from worlddb.tasks import columns
 from worlddb.tasks.draft import Draft
+from worlddb.tasks.plan import Const
 from worlddb.tasks.reckon import Row
 from worlddb.tools.model import Param
 
@@ -72,6 +73,11 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
     "error_message": ("Connection timed out", "Sensor did not answer", "Battery too low", "Wrong format of the file"),
     "biography": ("Joined after ten years in the trade.", "Speaks three languages and likes to cook."),
 }  # fmt: skip
+
+
+def is_end(schema: Schema, param: Param) -> bool:
+    """True for the end of something, which is thought of after its start."""
+    return bool(param.column) and columns.is_any(schema[param.table][param.column], frozenset(_STARTS))
 
 
 def plausible(
@@ -191,6 +197,24 @@ def _near(draft: Draft, base: int, least: int) -> int:
     return wanted // step * step
 
 
+def limit(draft: Draft, table: Table, column: Column, value: Any) -> Const:
+    """A round limit a little above or below a value: of days and moments the first of its month or of the next."""
+    up = draft.stream.below(2)
+    if isinstance(value, str):
+        month = int(value[:4]) * 12 + int(value[5:7]) - 1 + up
+        day = f"{month // 12:04d}-{month % 12 + 1:02d}-01"
+        bound: Any = f"{day} 00:00:00" if len(value) > 10 else day
+    else:
+        step: float = 1
+        while step * 20 <= abs(value):
+            step *= 10 if (step * 10) * 20 <= abs(value) else 5
+        if abs(value) < 3 and isinstance(value, float):
+            step = 0.5
+        bound = (value // step + up) * step
+        bound = int(bound) if isinstance(value, int) or bound == int(bound) else bound
+    return Const(value=bound, table=table.key, column=column.key)
+
+
 # --- days and moments
 
 
@@ -241,7 +265,7 @@ def _start(
         lasts += timedelta(days=1) if lasts >= timedelta(days=1) else timedelta(hours=1)
     if lasts is not None and lasts <= timedelta(0):
         lasts = None
-    return _parsed(given or had), lasts
+    return _parsed(given or had or ""), lasts
 
 
 def _hour(draft: Draft, old: str | None) -> str:

@@ -17,11 +17,16 @@ from typing import Any, NamedTuple, TypeAlias
 
 from worlddb.rng import Stream
 from worlddb.tasks.say.lexer import Text
+from worlddb.tasks.say.lexicon import Lexicon
 
 Holes: TypeAlias = dict[str, Any]
 Reading: TypeAlias = tuple[int, Any]
 MARK, VERBATIM, ARTICLE = "\x1f", "\x1e", "\x1d"
 """Signs in what is written: the end of a sentence, a literal that keeps its case, an indefinite article."""
+
+
+NAMING = frozenset(["row", "owner", "rows", "barerows"])
+"""Symbols whose meaning is a row or a set, which may be spoken of again."""
 
 
 class Unsayable(Exception):
@@ -46,7 +51,7 @@ class Production(NamedTuple):
     parts: tuple[str | Hole, ...]
     names: frozenset[str]
     split: Callable[[Writer, Any, Any, frozenset[str]], Holes | None]
-    make: Callable[[Any, Holes], Any]
+    make: Callable[[Lexicon, Any, Holes], Any]
     weight: int
     registers: frozenset[str]
 
@@ -107,7 +112,7 @@ class Rules:
         patterns: Iterable[str],
         holes: dict[str, tuple[str, str]],
         split: Callable[[Writer, Any, Any, frozenset[str]], Holes | None],
-        make: Callable[[Any, Holes], Any],
+        make: Callable[[Lexicon, Any, Holes], Any],
         registers: frozenset[str] = frozenset(),
         weight: int = 1,
     ) -> None:
@@ -120,7 +125,9 @@ class Rules:
             for text in found:
                 self._add(symbol, text, holes, split, make, registers, max(1, 12 * heavy // len(found)))
 
-    def _add(self, symbol: str, text: str, holes: Any, split: Any, make: Any, registers: frozenset[str], weight: int) -> None:
+    def _add(
+        self, symbol: str, text: str, holes: Any, split: Any, make: Any, registers: frozenset[str], weight: int
+    ) -> None:
         parts: list[str | Hole] = []
         nodes = [self.trees.setdefault(symbol, _Node())]
         names = set[str]()
@@ -150,14 +157,21 @@ class Rules:
 
 
 Write: TypeAlias = Callable[["Writer", Any, Any], str]
-Read: TypeAlias = Callable[[Text, Any, int], list[Reading]]
+Read: TypeAlias = Callable[["Lexicon", Text, Any, int], list[Reading]]
 
 
 class Grammar:
     """Rules that all worlds share, rules of one world, and its words (symbols that functions read and write)."""
 
-    def __init__(self, shared: Rules, own: Rules, words: dict[str, tuple[Write, Read]], context: Callable[[Any], Any]) -> None:
-        self.layers = (shared, own)
+    def __init__(
+        self,
+        lexicon: Lexicon,
+        layers: tuple[Rules, ...],
+        words: dict[str, tuple[Write, Read]],
+        context: Callable[[Lexicon, Any], Any],
+    ) -> None:
+        self.lexicon = lexicon
+        self.layers = layers
         self.words = words
         self.context = context
         self._trees = {s: [r.trees[s] for r in self.layers if s in r.trees] for r in self.layers for s in r.trees}
@@ -178,6 +192,7 @@ class _Reader:
         self.words = grammar.words
         self.trees = grammar._trees
         self.context = grammar.context
+        self.lexicon = grammar.lexicon
         self.text = text
         self.low = text.low
         self.n = text.n
@@ -190,7 +205,7 @@ class _Reader:
             return found
         self.memo[key] = []
         word = self.words.get(symbol)
-        found = [] if word is None else word[1](self.text, ctx, i)
+        found = [] if word is None else word[1](self.lexicon, self.text, ctx, i)
         if (trees := self.trees.get(symbol)) is not None:
             out: dict[Reading, None] = dict.fromkeys(found)
             for tree in trees:
@@ -201,7 +216,7 @@ class _Reader:
 
     def walk(self, node: _Node, ctx: Any, i: int, holes: Holes, out: dict[Reading, None]) -> None:
         for production in node.done:
-            value = production.make(ctx, holes)
+            value = production.make(self.lexicon, ctx, holes)
             if isinstance(value, Several):
                 out.update(dict.fromkeys((i, v) for v in value))
             elif value is not None:
@@ -210,7 +225,7 @@ class _Reader:
             self.walk(after, ctx, i + 1, holes, out)
         for hole, after in node.holes.items():
             source = hole.source
-            inner = ctx if source == "." else None if not source else self.context(holes[source])
+            inner = ctx if source == "." else None if not source else self.context(self.lexicon, holes[source])
             for end, value in self.parse(hole.symbol, inner, i):
                 self.walk(after, ctx, end, {**holes, hole.name: value}, out)
 
@@ -220,6 +235,7 @@ class Writer:
 
     def __init__(self, grammar: Grammar, stream: Stream, registers: frozenset[str], whole: Any = None) -> None:
         self.grammar = grammar
+        self.lexicon = grammar.lexicon
         self.stream = stream
         self.registers = registers
         self.whole = whole
@@ -246,9 +262,15 @@ class Writer:
                 continue
             before = dict(self.said)
             try:
-                return self._fill(production, ctx, holes)
+                text = self._fill(production, ctx, holes)
             except Unsayable:
                 self.said = before
+                continue
+            if symbol in NAMING:
+                self.said[value] = None
+            elif symbol == "key" and value[0] == "of":
+                self.said[value[1]] = None
+            return text
         raise Unsayable(f"no words for {symbol}: {str(value)[:160]}")
 
     def _order(self, symbol: str) -> list[Production]:
@@ -268,6 +290,8 @@ class Writer:
                 out.append(part)
             else:
                 source = part.source
-                inner = ctx if source == "." else None if not source else self.grammar.context(holes[source])
+                inner = (
+                    ctx if source == "." else None if not source else self.grammar.context(self.lexicon, holes[source])
+                )
                 out.append(self.write(part.symbol, inner, holes[part.name]))
         return "".join(out)

@@ -62,13 +62,31 @@ class Text:
             near = self.start[j] == self.end[j - 1]
             if _proper(words[j]) and (near or self.raw[self.end[j - 1] : self.start[j]] == " "):
                 j += 1
-            elif near and words[j] in "-'’/&." and j + 1 < n and self.start[j + 1] == self.end[j] and words[j + 1][0].isalnum():
+            elif (
+                near
+                and words[j] in "-'’/&."
+                and j + 1 < n
+                and self.start[j + 1] == self.end[j]
+                and words[j + 1][0].isalnum()
+            ):
                 j += 2
-            elif words[j] == "." and near and j + 1 < n and len(words[j - 1]) <= 2 and not words[j - 1].isdigit() and _proper(words[j + 1]):
+            elif (
+                words[j] == "."
+                and near
+                and j + 1 < n
+                and len(words[j - 1]) <= 2
+                and not words[j - 1].isdigit()
+                and _proper(words[j + 1])
+            ):
                 j += 2
             elif words[j] == "&" and j + 1 < n and _proper(words[j + 1]):
                 j += 2
-            elif words[j] in _PARTICLES and words[j] not in _SMALL and j + 1 < n and (_proper(words[j + 1]) or words[j + 1] in _PARTICLES):
+            elif (
+                words[j] in _PARTICLES
+                and words[j] not in _SMALL
+                and j + 1 < n
+                and (_proper(words[j + 1]) or words[j + 1] in _PARTICLES)
+            ):
                 j += 1
             else:
                 break

@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from worlddb.errors import BrokenFile
+from worlddb.errors import BrokenFile, UnknownName
 from worlddb.library import folder
 from worlddb.schema.domains import read_yaml
 from worlddb.schema.model import Column, Schema
-from worlddb.semantics.pools import pools
+from worlddb.semantics.pools import load_pools
 from worlddb.semantics.types import is_a, semantic_type
 from worlddb.tasks.say import terms
 from worlddb.tasks.say.lexer import Text
@@ -91,7 +91,12 @@ class Lexicon:
     def currency(self) -> str:
         """The currency in which its people reckon; '' where rows say theirs."""
         own = any(is_a(c.type, "currency_code") for t in self.schema.tables for c in t.columns)
-        return "" if own else pools().facts(self.locale).get("currency", "")
+        if own:
+            return ""
+        try:
+            return load_pools().facts(self.locale).get("currency", "")
+        except UnknownName:  # grown with pools of the caller's own
+            return ""
 
     @cached_property
     def symbol(self) -> str:
@@ -136,7 +141,9 @@ class Lexicon:
         """The words of its unit, (one, several)."""
         if place not in self._units:
             known = place[0] and place[1] in self.schema[place[0]]
-            self._units[place] = words_file().units.get(semantic_type(self.schema[place[0]][place[1]].type).unit) if known else None
+            self._units[place] = (
+                words_file().units.get(semantic_type(self.schema[place[0]][place[1]].type).unit) if known else None
+            )
         return self._units[place]
 
     def is_a(self, place: Pair, kind: str) -> bool:
@@ -165,7 +172,16 @@ class Lexicon:
         if label in file.labels:
             return file.labels[label]
         words = [file.short.get(w, w) for w in label.split(" ")]
-        if kind in ("date", "datetime", "time") and words[-1] in ("at", "on", "by", "from", "until", "to", "before", "after"):
+        if kind in ("date", "datetime", "time") and words[-1] in (
+            "at",
+            "on",
+            "by",
+            "from",
+            "until",
+            "to",
+            "before",
+            "after",
+        ):
             last = {"date": "date", "time": "time", "datetime": "time"}[kind]
             if words[-1] in ("at", "on"):
                 words[-1] = last
@@ -220,7 +236,11 @@ class Lexicon:
         """Table -> (column, parent table) of its references."""
         found = {}
         for t in self.schema.tables:
-            own = ((f.columns[0], f.table) for f in t.foreign_keys if len(f.columns) == 1 and f.ref == self.schema[f.table].primary_key)
+            own = (
+                (f.columns[0], f.table)
+                for f in t.foreign_keys
+                if len(f.columns) == 1 and f.ref == self.schema[f.table].primary_key
+            )
             found[t.key] = tuple(own)
         return found
 
@@ -289,7 +309,12 @@ class Lexicon:
                         own[machine.column, "eq", value] = words
             for c in t.columns:
                 flag = self.flag((t.key, c.key)) if self.kind((t.key, c.key)) == "flag" else None
-                if flag and flag.shape == "adjective" and " " not in flag.words and not flag.words.startswith(("is", "un")):
+                if (
+                    flag
+                    and flag.shape == "adjective"
+                    and " " not in flag.words
+                    and not flag.words.startswith(("is", "un"))
+                ):
                     own[c.key, "eq", 1] = flag.words
             often = Counter(own.values())
             found[t.key] = {k: w for k, w in own.items() if often[w] == 1}
@@ -335,11 +360,17 @@ class Lexicon:
             if len(money) == 1 and self.is_a((t.key, money[0]), "price"):
                 own[money[0], True] = ("most expensive", "priciest", "dearest")
                 own[money[0], False] = ("cheapest", "least expensive")
-            moments = [c.key for c in t.columns if self.kind((t.key, c.key)) in ("datetime", "date") and not self._clerical(c)]
+            moments = [
+                c.key for c in t.columns if self.kind((t.key, c.key)) in ("datetime", "date") and not self._clerical(c)
+            ]
             born = [c.key for c in t.columns if c.type == "created_at"]
             if len(born) == 1:
                 alone = moments == born
-                own[born[0], True] = ("most recently created", "last created", *(("most recent", "latest", "newest") if alone else ()))
+                own[born[0], True] = (
+                    "most recently created",
+                    "last created",
+                    *(("most recent", "latest", "newest") if alone else ()),
+                )
                 own[born[0], False] = ("first created", *(("oldest", "earliest") if alone else ()))
             found[t.key] = own
         return found

@@ -55,7 +55,14 @@ def target(schema: Schema, table: str, column: str) -> str:
 
 def of(schema: Schema, row: Term, column: str) -> Term:
     """The value of a column of a row; the key of a row that is named by its key alone is that key itself."""
-    if row[0] == "find" and not row[6] and not row[7] and column == own_key(schema, row[1]) and len(row[2]) == 1 and not row[3]:
+    if (
+        row[0] == "find"
+        and not row[6]
+        and not row[7]
+        and column == own_key(schema, row[1])
+        and len(row[2]) == 1
+        and not row[3]
+    ):
         (named, op, value) = row[2][0]
         if named == column and op == "eq" and value is not None:
             return value  # type: ignore[no-any-return]
@@ -164,7 +171,15 @@ class _Plan:
             return self.dids[t[1]]
         if tag == "find":
             where = tuple(self.where(w) for w in t[2])
-            made = {"table": t[1], "where": where, "sort": t[3], "desc": t[4], "take": t[5], "many": t[6], "free": bool(t[7])}
+            made = {
+                "table": t[1],
+                "where": where,
+                "sort": t[3],
+                "desc": t[4],
+                "take": t[5],
+                "many": t[6],
+                "free": bool(t[7]),
+            }
             return self.add(t, lambda name: Find(name=name, **made))
         if tag == "fold":
             rows = self.node(t[3])

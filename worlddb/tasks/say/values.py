@@ -32,7 +32,9 @@ DATETIME = re.compile(rf"(?:{_DAY})(?:,? at | |T|, ){_CLOCK}", re.I)
 DATETIME2 = re.compile(rf"{_CLOCK},? on (?:{_DAY})", re.I)
 _PLAIN = r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?|-?\d+(?:\.\d+)?"
 NUMBER = re.compile(rf"(?P<n>{_PLAIN})(?![\d]|[.,:/-]\d)(?: ?(?P<u>%|percent\b|[A-Za-z]+\b))?")
-MONEY = re.compile(rf"(?:(?P<c>[A-Z]{{3}}) ?|(?P<s>R\$|[€$£¥₹₩₺]|zł) ?)?(?P<n>{_PLAIN})(?![\d]|[.,:/-]\d)(?: (?P<c2>[A-Z]{{3}})\b)?")
+MONEY = re.compile(
+    rf"(?:(?P<c>[A-Z]{{3}}) ?|(?P<s>R\$|[€$£¥₹₩₺]|zł) ?)?(?P<n>{_PLAIN})(?![\d]|[.,:/-]\d)(?: (?P<c2>[A-Z]{{3}})\b)?"
+)
 _STORED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 
 
@@ -45,7 +47,14 @@ def days(value: str, year: int) -> tuple[str, ...]:
     """Ways to say a date; without its year where that is `year`."""
     y, m, d = int(value[:4]), int(value[5:7]), int(value[8:10])
     name = MONTHS[m - 1]
-    said = [f"{d} {name} {y}", f"{name} {d}, {y}", value, f"{d} {name[:3]} {y}", f"{_ordinal(d)} of {name} {y}", f"{name} {_ordinal(d)}, {y}"]
+    said = [
+        f"{d} {name} {y}",
+        f"{name} {d}, {y}",
+        value,
+        f"{d} {name[:3]} {y}",
+        f"{_ordinal(d)} of {name} {y}",
+        f"{name} {_ordinal(d)}, {y}",
+    ]
     return tuple(said + ([f"{d} {name}", f"{name} {_ordinal(d)}"] if y == year else []))
 
 

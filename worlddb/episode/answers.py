@@ -1,0 +1,352 @@
+"""Submitted answers, by their kind.  An answer is one value, said in any usual form; a text that lists several is none of them."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import orjson
+
+from worlddb.episode.matchers import SLACK, shown
+from worlddb.episode.rows import perfect
+from worlddb.tasks.goal import Answer, folded
+
+LONGEST = 100_000
+"""Characters of an answer that is looked at."""
+ITEMS = 5_000
+"""Items of a set or list that are looked at."""
+
+NOTHING = frozenset(("", "none", "null", "nil", "n/a", "na", "nothing", "empty", "not set", "unknown"))
+"""Words for a value that is not there."""
+IMPOSSIBLE = frozenset(
+    (
+        "", "none", "null", "nil", "n/a", "na", "no", "nothing", "impossible", "infeasible", "refused", "denied", "forbidden",
+        "cannot", "unable", "not possible", "not feasible", "not allowed", "not permitted", "cannot be done",
+        "can't be done", "can not be done", "cannot do", "it is impossible", "it's impossible", "it is not possible",
+        "it's not possible", "this is impossible", "this is not possible", "it cannot be done", "it can't be done",
+        "this cannot be done", "this can't be done", "the task is impossible", "nothing can be done",
+    )
+)  # fmt: skip
+"""Words for: it cannot be done."""
+
+
+def accepts(wanted: Answer, given: Any) -> bool:
+    """True where a submitted answer, any JSON value, is the wanted one."""
+    if isinstance(given, str):
+        if len(given) > LONGEST:
+            return False
+        given = given.strip()
+    if wanted.kind == "none":
+        return given is None or (isinstance(given, str) and _words(given) in IMPOSSIBLE)
+    if wanted.kind in ("set", "list"):
+        return _several(wanted, given)
+    if wanted.kind == "record":
+        return _record(wanted, given)
+    if isinstance(given, list | tuple) and len(given) == 1:
+        given = given[0]
+    if wanted.value is None:
+        return given is None or (isinstance(given, str) and _words(given) in NOTHING)
+    return _SCALARS[wanted.kind](wanted, given)
+
+
+def _words(text: str) -> str:
+    return folded(text).rstrip(".!")
+
+
+# --- numbers
+
+_CODES = (
+    "usd eur gbp jpy chf cad aud nzd sek nok dkk pln czk huf ron bgn try brl mxn ars clp cop pen inr cny krw sgd hkd twd thb "
+    "idr myr php vnd zar ils aed sar egp uah rub isk kwd bhd tnd jod omr"
+)
+_SIGN = re.compile(rf"\b(?:{_CODES.replace(' ', '|')})\b|(?:[A-Z]{{1,3}})?\$|kr\.?|zł|Kč|Ft|R\$|[€£¥₹₩₺₽₴₪฿₫₱₦₡₲¢]", re.IGNORECASE)
+_PLAIN = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d{1,3})?")
+_GROUPED = (
+    re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?"),
+    re.compile(r"[+-]?\d{1,3}([ '_]\d{3})+([.,]\d+)?"),
+    re.compile(r"[+-]?\d{1,3}(\.\d{3}){2,}(,\d+)?|[+-]?\d{1,3}(\.\d{3})+,\d+"),
+)
+_COMMA = re.compile(r"[+-]?\d+,\d+")
+"""A decimal comma: not with three digits after it, which are read as thousands."""
+
+
+def number_of(text: str) -> tuple[float, bool, bool] | None:
+    """The number that a text is, whether it has decimals, and whether it has a currency; None where it is no one number."""
+    plain = unicodedata.normalize("NFKC", text).replace("\u2212", "-").replace("\u2019", "'")
+    bare, signs = _SIGN.subn(" ", plain)
+    bare = bare.strip().removesuffix("%").strip()
+    bare = re.sub(r"^([+-])\s+", r"\1", bare)
+    if signs > 2:
+        return None
+    if _PLAIN.fullmatch(bare):
+        clean = bare
+    elif _GROUPED[0].fullmatch(bare):
+        clean = bare.replace(",", "")
+    elif _GROUPED[1].fullmatch(bare):
+        clean = re.sub(r"[ '_]", "", bare).replace(",", ".")
+    elif _GROUPED[2].fullmatch(bare):
+        clean = bare.replace(".", "").replace(",", ".")
+    elif _COMMA.fullmatch(bare):
+        clean = bare.replace(",", ".")
+    else:
+        return None
+    value = float(clean)
+    return (value, "." in clean, signs > 0) if math.isfinite(value) else None
+
+
+def _number(wanted: Answer, given: Any) -> bool:
+    if isinstance(given, bool):
+        return False
+    if isinstance(given, int | float):
+        if not math.isfinite(given) or abs(given) > 1e300:
+            return False
+        whole = float(given).is_integer()
+        # 188.0 may be 188 dollars or 188 cents that were computed: JSON keeps no digits that could tell
+        readings = {True} if not whole else {False, True} if isinstance(given, float) else {False}
+        return any(_near(wanted, given, major) for major in readings)
+    if not isinstance(given, str):
+        return False
+    found = number_of(given)
+    return found is not None and _near(wanted, found[0], found[1] or found[2])
+
+
+def _near(wanted: Answer, value: float, major: bool) -> bool:
+    """Whether a number is the wanted one; `major`: of money it counts the major units."""
+    stored = value * wanted.minor if wanted.minor and major else value
+    return abs(stored - wanted.value) <= wanted.tolerance + SLACK * max(1.0, abs(wanted.value))
+
+
+# --- words
+
+
+def _text(wanted: Answer, given: Any) -> bool:
+    if isinstance(given, int) and not isinstance(given, bool):
+        given = str(given)
+    if not isinstance(given, str):
+        return False
+    text = folded(given)
+    return any(text == folded(str(v)) for v in (wanted.value, *wanted.aliases))
+
+
+def _code(wanted: Answer, given: Any) -> bool:
+    if isinstance(given, int) and not isinstance(given, bool):
+        given = str(given)
+    if not isinstance(given, str):
+        return False
+    return any(given.strip().casefold() == str(v).strip().casefold() for v in (wanted.value, *wanted.aliases))
+
+
+_YES = frozenset(("true", "yes", "y", "1", "on"))
+_NO = frozenset(("false", "no", "n", "0", "off"))
+
+
+def _flag(wanted: Answer, given: Any) -> bool:
+    if isinstance(given, str):
+        word = _words(given)
+        found = True if word in _YES else False if word in _NO else None
+    else:
+        found = bool(given) if given in (0, 1) and not isinstance(given, float) else None
+    return found is not None and found == bool(wanted.value)
+
+
+# --- moments
+
+_MONTHS = ("january february march april may june july august september october november december").split()
+_DAYS = re.compile(r"^(mon|tue|tues|wed|wednes|thu|thur|thurs|fri|sat|satur|sun)(day)?,?\s+")
+_ISO = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})")
+_DOTTED = re.compile(r"(\d{1,2})\.\s?(\d{1,2})\.\s?(\d{4})")
+_SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
+_WORDED = re.compile(r"(\d{1,2})(?:st|nd|rd|th|\.)?(?: of)?[ -]([a-z]+)\.?,?[ -](\d{4})")
+_MONTH_FIRST = re.compile(r"([a-z]+)\.? (\d{1,2})(?:st|nd|rd|th)?,? (\d{4})")
+_TIME = re.compile(r"(\d{1,2})(?::(\d\d))?(?::(\d\d)(?:\.\d+)?)?\s?([ap])?\.?(?:m\.?)?")
+
+
+def moment_of(text: str) -> tuple[str, str] | None:
+    """Date 'YYYY-MM-DD' and time ('' where there is none, 'HH:MM' or 'HH:MM:SS') in UTC that a text is; None for any other."""
+    plain = _DAYS.sub("", folded(text))
+    for pattern, order in _DATES:
+        match = pattern.match(plain)
+        if match is None:
+            continue
+        parts = order(match)
+        rest = plain[match.end() :]
+        time = _time(rest)
+        if parts is None or time is None:
+            return None
+        return _utc(parts, *time)
+    return None
+
+
+def _month(word: str) -> int:
+    found = [i for i, name in enumerate(_MONTHS, 1) if len(word) >= 3 and name.startswith(word) or word == "sept" and i == 9]
+    return found[0] if found else 0
+
+
+def _slashed(match: re.Match[str]) -> tuple[int, int, int] | None:
+    """3/25/2026 and 25/3/2026 can only mean one day; 3/4/2026 could mean two, and is taken for none."""
+    one, two, year = (int(match[i]) for i in (1, 2, 3))
+    if one != two and one <= 12 and two <= 12:
+        return None
+    return (year, two, one) if one > 12 else (year, one, two)
+
+
+_DATES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], tuple[int, int, int] | None]], ...] = (
+    (_ISO, lambda m: (int(m[1]), int(m[2]), int(m[3]))),
+    (_DOTTED, lambda m: (int(m[3]), int(m[2]), int(m[1]))),
+    (_SLASHED, _slashed),
+    (_WORDED, lambda m: (int(m[3]), _month(m[2]), int(m[1]))),
+    (_MONTH_FIRST, lambda m: (int(m[3]), _month(m[1]), int(m[2]))),
+)
+
+
+def _time(rest: str) -> tuple[str, str] | None:
+    """Time and zone of what follows a date; None where it is neither."""
+    rest = re.sub(r"^(?:t|,|\s|at\b)+", "", rest)
+    zone = re.search(r"\s?(z|utc|gmt|[+-]\d\d:?\d\d)$", rest)
+    if zone:
+        rest = rest[: zone.start()]
+    if not rest:
+        return ("", "") if not zone else None
+    match = _TIME.fullmatch(rest.strip())
+    if match is None or (match[2] is None and match[4] is None):
+        return None
+    hour = int(match[1])
+    if match[4]:
+        if not 1 <= hour <= 12:
+            return None
+        hour = hour % 12 + (12 if match[4] == "p" else 0)
+    time = f"{hour:02d}:{match[2] or '00'}" + (f":{match[3]}" if match[3] else "")
+    return time, zone[1] if zone else ""
+
+
+def _utc(parts: tuple[int, int, int], time: str, zone: str) -> tuple[str, str] | None:
+    date = "{:04d}-{:02d}-{:02d}".format(*parts)
+    offset = "+00:00" if zone in ("", "z", "utc", "gmt") else zone
+    try:
+        found = datetime.fromisoformat(f"{date}T{time or '00:00'}{offset}").astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return found.strftime("%Y-%m-%d"), found.strftime("%H:%M:%S")[: len(time)]
+
+
+def _date(wanted: Answer, given: Any) -> bool:
+    found = moment_of(given) if isinstance(given, str) else None
+    target = moment_of(str(wanted.value))
+    if found is None or target is None:
+        return False
+    return found[0] == target[0] and found[1] in ("", "00:00", "00:00:00", target[1])
+
+
+def _datetime(wanted: Answer, given: Any) -> bool:
+    """To the precision of what is given: minutes do, a mere day only for midnight."""
+    found = moment_of(given) if isinstance(given, str) else None
+    target = moment_of(str(wanted.value))
+    if found is None or target is None or found[0] != target[0]:
+        return False
+    time = target[1] or "00:00:00"
+    return time.startswith(found[1]) if found[1] else time == "00:00:00"
+
+
+_SCALARS: dict[str, Callable[[Answer, Any], bool]] = {
+    "number": _number, "text": _text, "code": _code, "flag": _flag, "date": _date, "datetime": _datetime,
+}  # fmt: skip
+
+
+# --- several values
+
+
+def _several(wanted: Answer, given: Any) -> bool:
+    readings: Sequence[Sequence[Any]]
+    if isinstance(given, str):
+        readings = _listed(given)
+    elif isinstance(given, list | tuple | set | frozenset):
+        readings = [list(given)]
+    elif given is None:
+        readings = [[]]
+    else:
+        readings = [[given]]
+    return any(len(r) == len(wanted.value) <= ITEMS and _items(wanted, r) for r in readings)
+
+
+def _listed(text: str) -> list[list[str]]:
+    """The lists that a text may be: JSON, lines, or items between semicolons or commas."""
+    if text[:1] == "[":
+        try:
+            found = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return []
+        return [found] if isinstance(found, list) else []
+    if _words(text) in NOTHING:
+        return [[]]
+    lines = [line for line in (re.sub(r"^\s*(?:[-*•]|\d{1,4}[.)])\s+", "", t) for t in text.splitlines()) if line.strip()]
+    readings = [[text], lines, text.split(";"), text.split(",")]
+    commas = re.sub(r",?\s+(?:and|und|et|&)\s+", ",", text)
+    readings.append(commas.split(","))
+    return [[item.strip() for item in reading] for reading in readings]
+
+
+def _items(wanted: Answer, given: Sequence[Any]) -> bool:
+    each = [
+        Answer(kind=wanted.item or "text", value=v, tolerance=wanted.tolerance, minor=wanted.minor, aliases=_own(wanted, v))
+        for v in wanted.value
+    ]
+    if wanted.kind == "list":
+        return all(accepts(one, g) for one, g in zip(each, given, strict=True))
+    if all(accepts(one, g) for one, g in zip(each, given, strict=True)):
+        return True
+    options: dict[str, list[int]] = {}
+    known: dict[str, list[int]] = {}
+    for n, one in enumerate(each):
+        text = repr(one.value)
+        if text not in known:
+            known[text] = [i for i, g in enumerate(given) if accepts(one, g)]
+        options[str(n)] = known[text]
+    return perfect(options) is not None
+
+
+def _own(wanted: Answer, value: Any) -> tuple[str, ...]:
+    """Other words for one item: those aliases of the whole that say it with other marks between the words."""
+    if not wanted.aliases:
+        return ()
+    plain = str(value).replace("_", " ").casefold()
+    return tuple(a for a in wanted.aliases if a.replace("_", " ").casefold() == plain)
+
+
+def _record(wanted: Answer, given: Any) -> bool:
+    if isinstance(given, str):
+        try:
+            given = orjson.loads(given)
+        except orjson.JSONDecodeError:
+            return False
+    if not isinstance(given, dict):
+        return False
+    named = {_name(k): v for k, v in given.items()}
+    parts = {_name(k): msgspec.convert(v, Answer) for k, v in wanted.value.items()}
+    return len(named) == len(given) and named.keys() == parts.keys() and all(accepts(p, named[k]) for k, p in parts.items())
+
+
+def _name(key: Any) -> str:
+    return re.sub(r"[\s_-]+", "_", folded(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", str(key))))
+
+
+# --- in words
+
+
+def said(wanted: Answer) -> str:
+    """What is wanted, in words."""
+    value = wanted.value
+    if wanted.kind == "none":
+        return "that it cannot be done"
+    if wanted.kind == "record":
+        parts = {k: msgspec.convert(v, Answer) for k, v in value.items()}
+        return ", ".join(f"{k}: {said(v)}" for k, v in parts.items())
+    if wanted.kind in ("set", "list"):
+        return f"{', '.join(shown(v) for v in value[:10])}{' …' if len(value) > 10 else ''}" or "nothing"
+    if wanted.kind == "number" and wanted.tolerance and value is not None:
+        return f"{value} ± {wanted.tolerance:g}"
+    return shown(bool(value)) if wanted.kind == "flag" and value is not None else shown(value)

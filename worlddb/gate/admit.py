@@ -1,0 +1,218 @@
+"""The admission gate: which candidates become tasks.
+
+A task is published only if its gold, carried out twice by tools and once by SQL, is judged right by the verifier, and if
+whatever an idle, lucky, careless or destructive agent would do is judged wrong.  What is rejected is counted by reason.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice, product
+from typing import Any
+
+import msgspec
+
+from worlddb.heldout import Scope
+from worlddb.rng import Stream
+from worlddb.tasks.answer import answer_of, labels, needs_of
+from worlddb.tasks.compile import goal_of, window_in
+from worlddb.tasks.draft import Draft
+from worlddb.tasks.enact import Gold, Stuck, enact
+from worlddb.tasks.goal import Goal
+from worlddb.tasks.ground import Ground
+from worlddb.tasks.model import Task
+from worlddb.tasks.plan import Find, Plan
+from worlddb.tasks.propose import Candidate, Proposer
+from worlddb.tasks.say import Lexicon, Unsayable, read, same, say
+from worlddb.tasks.shapes import Shape, task_profile
+from worlddb.tasks.sql import proof_of, prove
+from worlddb.gate.trials import Trials
+from worlddb.world.model import World
+
+TRIES = 60
+"""Candidates that are looked at for each task that is wanted."""
+ALTERNATIVES = 24
+"""Ways in which a task that leaves a choice may be done; a task with more is rejected."""
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """The tasks of a world, and what the gate measured."""
+
+    tasks: tuple[Task, ...]
+    proposed: int
+    """Candidates that were looked at."""
+    rejected: dict[str, int]
+    """'family: reason' -> how many."""
+    figures: dict[str, float]
+    """Sums over the admitted tasks: replays, mutants, killed …, and `unmet` shapes."""
+
+
+class Rejected(Exception):
+    """A candidate does not pass; `reason` in a few words."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def tasks_of(world: World, n: int = 10, profile: str = "default", *, scope: Scope | None = None) -> Batch:
+    """Tasks of a world that have passed the gate: the same ones for the same world, profile and scope, on every machine.
+
+    There are fewer than `n` where the world does not give more in the tries that are made for it.
+
+    Raises:
+        UnknownName: there is no such profile of tasks.
+    """
+    return _Gate(world, n, profile, scope or Scope()).run()
+
+
+class _Gate:
+    def __init__(self, world: World, n: int, profile: str, scope: Scope) -> None:
+        self.world, self.n, self.scope = world, n, scope
+        self.ground = Ground(world)
+        self.stream = Stream(world.recipe.seed, "tasks", str(world.recipe), profile)
+        self.proposer = Proposer(self.ground, task_profile(profile), self.stream.child("plans"))
+        self.shapes = [task_profile(profile).draw(self.stream.child("shape", str(i))) for i in range(n)]
+        self.lexicon = Lexicon(world.schema, self.ground.words, world.locale, world.now)
+        self.tasks: list[Task] = []
+        self.seen: set[str] = set()
+        self.rejected: Counter[str] = Counter()
+        self.figures: Counter[str] = Counter()
+
+    def run(self) -> Batch:
+        """Fill the shapes, the most demanding first; what cannot be had in its shape is taken as it comes in the end."""
+        open_, proposed = sorted(self.shapes, key=lambda s: s.demand, reverse=True), 0
+        for turn in range(TRIES * self.n):
+            if not open_:
+                break
+            proposed += 1
+            wanted = open_[turn % len(open_)]
+            family, found = self.proposer.propose(wanted)
+            if isinstance(found, str):
+                self.rejected[f"{family}: {found}"] += 1
+                continue
+            places = self._places(found, open_, late=turn > TRIES * self.n * 2 // 3)
+            if not places:
+                self.rejected[f"{family}: another shape"] += 1
+                continue
+            try:
+                made = self._admitted(found)
+            except Rejected as rejected:
+                self.rejected[f"{family}: {rejected.reason}"] += 1
+                continue
+            except Stuck as stuck:
+                self.rejected[f"{family}: {stuck.reason}"] += 1
+                continue
+            self.tasks += made
+            self.proposer.made[family] += len(made)
+            self.seen |= {t.card.skeleton for t in made}
+            for shape in places:
+                open_.remove(shape)
+        return Batch(
+            tasks=tuple(self.tasks), proposed=proposed, rejected=dict(sorted(self.rejected.items())),
+            figures=dict(sorted(self.figures.items())),
+        )  # fmt: skip
+
+    def _places(self, found: tuple[Candidate, ...], open_: list[Shape], *, late: bool) -> list[Shape]:
+        """The open shapes that candidates fill; late in the day any will do, and that is counted."""
+        left, places = list(open_), list[Shape]()
+        for one in found:
+            fit = next((s for s in left if s.met_by(one.card)), None)
+            if fit is None and (late or len(found) > 1) and left:
+                fit = min(left, key=lambda s: (s.writes != (one.card.writes > 0), abs(s.least - one.card.calls)))
+                if late:
+                    self.figures["unmet"] += 1
+            if fit is None:
+                return []
+            left.remove(fit)
+            places.append(fit)
+        return places
+
+    # --- one candidate, or two twins
+
+    def _admitted(self, found: tuple[Candidate, ...]) -> list[Task]:
+        ids = [f"{self.world.id}/{len(self.tasks) + 1 + i}" for i in range(len(found))]
+        made = []
+        for i, candidate in enumerate(found):
+            twin = ids[1 - i] if len(found) == 2 else ""
+            made.append(self._task(candidate, ids[i], twin))
+        return made
+
+    def _task(self, candidate: Candidate, id: str, twin: str) -> Task:
+        plan, gold, card = candidate
+        self._allowed(candidate)
+        if (problem := prove(self.ground.rows, self.ground.schema, plan)) is not None:
+            raise Rejected(problem.partition(": ")[2].lstrip("0123456789 ") or "a description fails")
+        if len(gold.calls) == 0:
+            raise Rejected("nothing to do")
+        goal = self._goal(plan, gold)
+        said = self._said(plan, id)
+        proofs = {
+            n.name: proof_of(self.ground.schema, plan, n.name) for n in plan.nodes if isinstance(n, Find)
+        }
+        task = Task(
+            id=id, family=plan.family, instruction=said.text, persona=said.persona, register=said.register, plan=plan,
+            gold=gold.calls, goal=goal, card=card, proofs=proofs, answer=self._submitted(plan, gold), twin=twin,
+        )  # fmt: skip
+        trials = Trials(self.ground, task, gold, self.stream.child("trials", id))
+        problem, figures = trials.run()
+        if problem:
+            raise Rejected(problem)
+        self.figures.update(figures)
+        return msgspec.structs.replace(task, sql=trials.statements, figures={k: float(v) for k, v in figures.items()})
+
+    def _allowed(self, candidate: Candidate) -> None:
+        """A new skeleton, and nothing that is held out."""
+        plan, _, card = candidate
+        if card.skeleton in self.seen:
+            raise Rejected("a duplicate")
+        if not self.scope.structure(card.structure):
+            raise Rejected("a held-out structure")
+        tables = {n.table for n in plan.nodes if isinstance(n, Find)} | {d.tool.partition(".")[0] for d in plan.dos}
+        if not all(self.scope.table(self.ground.schema[t]) for t in tables):
+            raise Rejected("a held-out domain")
+        if not all(self.scope.tool_key(k) for k in {c.tool for c in candidate.gold.calls} | {d.tool for d in plan.dos}):
+            raise Rejected("a held-out tool")
+
+    def _goal(self, plan: Plan, gold: Gold) -> Goal:
+        """The goal of a plan: every way in which its choices can be made is an alternative."""
+        draft = Draft.again(self.ground, plan)
+        golds = [gold, *(enact(self.ground, plan, choice=c) for c in self._choices(plan))]
+        answers = [answer_of(self.ground.schema, plan, g.answer) for g in golds] if plan.asked else []
+        return goal_of(
+            self.ground.schema, [g.session.diff() for g in golds], answers,
+            needs=needs_of(self.ground.schema, plan, draft, gold), windows=[window_in(g.session) for g in golds],
+        )  # fmt: skip
+
+    def _choices(self, plan: Plan) -> Iterator[dict[str, int]]:
+        """All choices that a plan leaves, but for the first."""
+        free = [n for n in plan.nodes if isinstance(n, Find) and n.free]
+        counts = [
+            len(self.ground.meeting(n.table, [(w.column, w.op, self._wanted(plan, w)) for w in n.where])) for n in free
+        ]
+        ways = product(*(range(c) for c in counts))
+        found = [dict(zip((n.name for n in free), way, strict=True)) for way in islice(ways, ALTERNATIVES + 1)]
+        if len(found) > ALTERNATIVES:
+            raise Rejected("too many ways to do it")
+        yield from found[1:]
+
+    def _wanted(self, plan: Plan, where: Any) -> tuple[Any, ...]:
+        return Draft.again(self.ground, plan).wanted(where)
+
+    def _said(self, plan: Plan, id: str) -> Any:
+        try:
+            said = say(self.lexicon, self.ground.toolset, plan, self.stream.child("say", id))
+        except Unsayable as unsayable:
+            raise Rejected(f"no words for it ({unsayable.reason})") from None
+        if not same(read(self.lexicon, self.ground.toolset, said.text), plan):
+            raise Rejected("the words mean something else")
+        return said
+
+    def _submitted(self, plan: Plan, gold: Gold) -> Any:
+        """The gold's answer as an agent might submit it."""
+        if plan.asked is None or plan.asked.shape == "none":
+            return None
+        if plan.asked.shape == "record":
+            return dict(zip(labels(plan, plan.asked), gold.answer, strict=True))
+        return gold.answer

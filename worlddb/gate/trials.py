@@ -1,0 +1,279 @@
+"""Trials: a task is carried out by its gold in several ways, which must be paid, and by agents that do it wrong, which must not.
+
+Wrong are: who does nothing, who guesses the answer, who leaves a change out or makes it twice, who takes another row or value,
+who changes something more, who does it to every row, who deletes all that can be deleted, who calls at random.  A wrong run that
+comes to the very same rows as the gold is no mistake and does not count.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import orjson
+
+from worlddb.episode.verdict import Verdict
+from worlddb.episode.verify import judge_session
+from worlddb.rng import Stream
+from worlddb.tasks.enact import Gold, enact
+from worlddb.tasks.ground import Ground, flat
+from worlddb.tasks.model import GoldCall, Task
+from worlddb.tasks.plan import Const, parts
+from worlddb.tasks.sql import run_by_sql
+from worlddb.tools.keys import call_of
+from worlddb.tools.model import Tool
+from worlddb.tools.session import Session, Start
+
+ELSEWHERE = Start(clock=3 * 86_400 + 4_321, ids=1_000)
+"""Another clock and other running numbers: a right verdict depends on neither."""
+SPRAYED = 6
+"""Rows to which a careless agent does the same thing."""
+DELETED = 12
+"""Rows that a destructive agent removes."""
+LOOSE = 0.2
+"""The most that such agents may get as a shaped reward."""
+
+Step = tuple[str, dict[str, Any]]
+"""A call: tool key, arguments by key."""
+
+
+class Failed(Exception):
+    """A trial went the wrong way; the text says which."""
+
+
+class Trials:
+    """The trials of one task."""
+
+    def __init__(self, ground: Ground, task: Task, gold: Gold, stream: Stream) -> None:
+        self.ground, self.task, self.gold, self.stream = ground, task, gold, stream
+        self.steps: list[Step] = [(c.tool, c.arguments) for c in task.gold]
+        self.writes = [i for i, c in enumerate(task.gold) if c.writes]
+        self.right = self.gold.session.diff()
+        self.statements: tuple[str, ...] = ()
+        self.figures: Counter[str] = Counter()
+
+    def run(self) -> tuple[str, Counter[str]]:
+        """'' and what was measured; or what went wrong."""
+        try:
+            self.told()
+            self.done_again()
+            self.done_by_sql()
+            self.idle()
+            self.reordered()
+            self.mutated()
+            self.careless()
+        except Failed as failed:
+            return str(failed), self.figures
+        return "", self.figures
+
+    # --- carrying out
+
+    def play(self, steps: Sequence[Step], start: Start | None = None) -> Session:
+        """A session in which these calls have been made, whether they were refused or not."""
+        session = self.ground.world.session(self.ground.toolset, start=start)
+        for key, arguments in steps:
+            call = call_of(self.ground.toolset, key, arguments)
+            session.call(call.name, call.arguments)
+        return session
+
+    def judge(self, session: Session, answer: Any = None) -> Verdict:
+        """The verdict on a session, were this the answer submitted."""
+        self.figures["verdicts"] += 1
+        return judge_session(session, self.task.goal, answer)
+
+    def must_pass(self, name: str, session: Session, answer: Any) -> None:
+        """Count a run that must be paid."""
+        verdict = self.judge(session, answer)
+        if verdict.reward != 1:
+            raise Failed(f"{name} is not paid")
+        self.figures["paid"] += 1
+
+    def must_fail(self, name: str, session: Session, answer: Any, most: float = 1.0) -> None:
+        """Count a run that must not be paid."""
+        verdict = self.judge(session, answer)
+        if verdict.reward != 0 or verdict.invalid:
+            raise Failed(f"{name} is paid")
+        if verdict.shaped > most:
+            raise Failed(f"{name} gets {verdict.shaped:.2f} of the shaped reward")
+        self.figures["refused"] += 1
+
+    # --- the trials
+
+    def told(self) -> None:
+        """Every argument of the gold is stated, or shown by an earlier call, or worked out of such; no answer is."""
+        stated = {e.value for e in self._consts()}
+        worked = {k.value for k in self.gold.known.values() if isinstance(k.value, str | int | float)}
+        shown: set[Any] = set()
+        for call, entry in zip(self.task.gold, self.gold.session.journal, strict=True):
+            tool = self.ground.toolset.by_key(call.tool)
+            assert tool is not None
+            free = {p.key for p in flat(tool.params) if p.role in ("limit", "cursor", "choice", "sort") or p.convert == "flag"}
+            for value in _scalars({k: v for k, v in call.arguments.items() if k not in free and k != "offset"}):
+                if value not in stated and value not in worked and value not in shown:
+                    raise Failed("an argument comes from nowhere")
+            shown |= set(_scalars(entry.result.data))
+        if self.task.plan.asked and self.task.plan.asked.shape == "value" and isinstance(self.task.answer, str):
+            if self.task.answer.casefold() in self.task.instruction.casefold():
+                raise Failed("the instruction says the answer")
+
+    def _consts(self) -> Iterator[Const]:
+        for node in self.task.plan.nodes:
+            yield from (e for e in parts(node) if isinstance(e, Const))
+
+    def done_again(self) -> None:
+        """The gold's calls once more, and the plan from another start."""
+        self.must_pass("the gold", self.play(self.steps), self.task.answer)
+        other = enact(self.ground, self.task.plan, start=ELSEWHERE)
+        answer = self.task.answer
+        if isinstance(answer, dict):
+            answer = dict(zip(answer, other.answer, strict=True))
+        elif answer is not None:
+            answer = other.answer
+        self.must_pass("the gold at another time", other.session, answer)
+        if any(d.refused for d in self.task.plan.dos):
+            self.must_pass("a refused try", enact(self.ground, self.task.plan, refused=True).session, None)
+
+    def done_by_sql(self) -> None:
+        """The second gold: the same answer, and a change that the verifier takes for the same."""
+        run = run_by_sql(self.ground.world, self.ground.toolset, self.task.plan)
+        self.statements = run.statements
+
+    def idle(self) -> None:
+        """Nothing is done, with and without the right answer."""
+        self.must_fail("doing nothing", self.play([]), None, 0.0)
+        if self.task.plan.asked is not None:
+            self.must_fail("a lucky guess", self.play([]), self.task.answer)
+        if self.task.goal.answers and self.task.answer is not None:
+            self.must_fail("no answer", self.play(self.steps), None)
+
+    def reordered(self) -> None:
+        """Changes that do not depend on one another may be made in any order."""
+        calls = self.task.gold
+        for a, b in zip(self.writes, self.writes[1:], strict=False):
+            used = any(a in c.uses or b in c.uses for c in calls[b + 1 :])
+            if a in calls[b].uses or used or _shares(calls[a], calls[b]):
+                continue
+            steps = list(self.steps)
+            steps[a], steps[b] = steps[b], steps[a]
+            session = self.play(steps)
+            if all(e.result.ok for e in session.journal):
+                self.must_pass("another order", session, self.task.answer)
+
+    def mutated(self) -> None:
+        """The gold with one thing wrong."""
+        for name, steps in self._mutants():
+            session = self.play(steps)
+            if _rows(session) == _rows(self.gold.session):
+                continue  # it made no difference
+            self.figures["mutants"] += 1
+            if self.judge(session, self.task.answer).reward == 0:
+                self.figures["killed"] += 1
+            else:
+                raise Failed(f"the gold with {name} is paid")
+
+    def _mutants(self) -> Iterator[tuple[str, list[Step]]]:
+        for i in self.writes:
+            yield "a change left out", [s for j, s in enumerate(self.steps) if j != i]
+            yield "a change made twice", [*self.steps[: i + 1], self.steps[i], *self.steps[i + 1 :]]
+            tool = self.ground.toolset.by_key(self.steps[i][0])
+            assert tool is not None
+            for name, arguments in self._altered(tool, self.steps[i][1]):
+                yield name, [*self.steps[:i], (tool.key, arguments), *self.steps[i + 1 :]]
+        extra = self._something_else()
+        if extra is not None:
+            yield "something more", [*self.steps, extra]
+
+    def _altered(self, tool: Tool, arguments: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Calls of another row, or with another value."""
+        for param in tool.params:
+            if param.key not in arguments or param.table not in self.ground.schema or not param.column:
+                continue
+            home = self.ground.schema[param.table]
+            link = next((f for f in self.ground.parents(home) if f.columns == (param.column,)), None)
+            table, column = (link.table, link.ref[0]) if link else (param.table, param.column)
+            values = [r[column] for r in self.ground.table(table) if r[column] not in (None, arguments[param.key])]
+            if values and not isinstance(arguments[param.key], list):
+                other = self.stream.child("alter", tool.key, param.key).pick(values)
+                if param.convert in ("flag", "json"):
+                    continue
+                name = "another row" if param.role == "key" or link else "another value"
+                yield name, arguments | {param.key: other}
+
+    def _something_else(self) -> Step | None:
+        """A change that nobody asked for, of a row that the gold leaves alone."""
+        touched = {(c.table, c.key) for c in self.right}
+        for tool in self.stream.child("else").shuffled(self.ground.writers):
+            needed = [p for p in tool.params if p.required]
+            if tool.kind not in ("transition", "archive", "restore", "delete") or len(needed) != 1:
+                continue
+            table = self.ground.schema[tool.table]
+            for row in self.stream.child("else", tool.key).sample(
+                self.ground.table(tool.table), min(4, len(self.ground.table(tool.table)))
+            ):
+                key = tuple(row[k] for k in table.primary_key)
+                if (tool.table, key) not in touched and needed[0].column == table.primary_key[0]:
+                    session = self.play([(tool.key, {needed[0].key: key[0]})])
+                    if session.diff():
+                        return tool.key, {needed[0].key: key[0]}
+        return None
+
+    def careless(self) -> None:
+        """At random, everywhere, and away with everything: with the right answer to boot."""
+        for name, steps in (("random calls", self._random()), ("everywhere the same", self._spray()), ("deleting", self._delete())):
+            if steps:
+                session = self.play(steps)
+                if _rows(session) != _rows(self.gold.session):
+                    self.must_fail(name, session, None, LOOSE if name != "everywhere the same" else 1.0)
+
+    def _random(self) -> list[Step]:
+        found: list[Step] = []
+        stream = self.stream.child("random")
+        for tool in stream.sample(self.ground.writers, min(4, len(self.ground.writers))):
+            needed = [p for p in tool.params if p.required and p.role == "key" and p.table in self.ground.schema]
+            if needed and all(self.ground.table(p.table) for p in needed):
+                found.append((tool.key, {p.key: stream.pick(self.ground.table(p.table))[p.column] for p in needed}))
+        return found
+
+    def _spray(self) -> list[Step]:
+        """The first change of one row, done to others as well."""
+        for i in self.writes:
+            key, arguments = self.steps[i]
+            tool = self.ground.toolset.by_key(key)
+            assert tool is not None
+            param = next((p for p in tool.params if p.role == "key" and p.table == tool.table and p.key in arguments), None)
+            if param is not None and not isinstance(arguments[param.key], list):
+                rows = [r[param.column] for r in self.ground.table(tool.table)]
+                some = self.stream.child("spray").sample(rows, min(SPRAYED, len(rows)))
+                return [(key, arguments | {param.key: v}) for v in [arguments[param.key], *some]]
+        return []
+
+    def _delete(self) -> list[Step]:
+        found: list[Step] = []
+        for tool in self.ground.writers:
+            if tool.kind == "delete" and len(tool.params) == 1:
+                rows = self.ground.table(tool.table)[: DELETED - len(found)]
+                found += [(tool.key, {tool.params[0].key: r[tool.params[0].column]}) for r in rows]
+        return found
+
+
+def _shares(a: GoldCall, b: GoldCall) -> bool:
+    """True where two changes may concern the same row."""
+    return bool(set(_scalars(a.arguments)) & set(_scalars(b.arguments)))
+
+
+def _scalars(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from _scalars(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _scalars(inner)
+    elif value is not None:
+        yield int(value) if isinstance(value, bool) else value
+
+
+def _rows(session: Session) -> bytes:
+    """The net rows of a session."""
+    return orjson.dumps([list(c) for c in session.diff()], default=repr)
+
