@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import polars
 import pytest
 
@@ -17,8 +18,9 @@ from worlddb.describe import KINDS, describe
 from worlddb.errors import QueryError, StoreError
 from worlddb.export.parquet import TABLES, export, world_rows
 from worlddb.export.query import find_export, one_line, query
+from worlddb.shards import read_domains, shard_path
 from worlddb.spawner import spawn
-from worlddb.store import open_store, read_domains, shard_path
+from worlddb.store import open_store
 
 N = 36
 ROOT = Path(worlddb.__file__).parent.parent
@@ -28,7 +30,7 @@ ROOT = Path(worlddb.__file__).parent.parent
 def home(tmp_path_factory):
     """An exported store of two shards, not to be changed."""
     path = tmp_path_factory.mktemp("export") / "out"
-    spawn(path, N, seed=500, profile="tiny", workers=1)
+    spawn(path, N, seed=500, profile="tiny", tasks=0, workers=1)
     export(path, workers=1)
     return path
 
@@ -137,7 +139,7 @@ def test_a_folder_that_holds_something_else(home, tmp_path):
 
 
 def test_the_export_of_another_store(home, tmp_path):
-    spawn(tmp_path / "other", 1, profile="tiny", workers=1)
+    spawn(tmp_path / "other", 1, profile="tiny", tasks=0, workers=1)
     with pytest.raises(StoreError, match="holds the export of another store"):
         export(tmp_path / "other", home / "export")
 
@@ -183,7 +185,7 @@ def test_error_messages_fit_a_line():
 @pytest.mark.parametrize("name", ["x[1]", "st*r", "q?q", "h#ash?x=1", "per%cent", "a b'c\"d", "wör"])
 def test_odd_folder_names(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    spawn(Path(name), 2, profile="tiny", workers=1)
+    spawn(Path(name), 2, profile="tiny", tasks=0, workers=1)
     assert [p.name for p in tmp_path.iterdir()] == [name], "everything lies inside the store"
     export(Path(name))
     assert query(Path(name), "SELECT count(*) FROM worlds").rows == [(2,)]
@@ -212,3 +214,74 @@ def test_an_export_that_lost_its_files(copy):
     shutil.rmtree(find_export(copy) / "rules")
     with pytest.raises(QueryError, match="run 'worlddb export' again"):
         query(copy, "SELECT 1")
+
+
+# --- tasks
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory):
+    """An exported store with tasks."""
+    path = tmp_path_factory.mktemp("busy") / "out"
+    spawn(path, 5, seed=900, profile="small", tasks=4, workers=1)
+    export(path, workers=1)
+    return path
+
+
+def test_tasks_come_through(busy):
+    stated = [t for _, t in open_store(busy).tasks()]
+    sql = "SELECT task, family, instruction, calls, structure, operators, answer, answer_kind FROM tasks"
+    rows = {row[0]: row[1:] for row in query(busy, sql).rows}
+    assert set(rows) == {t.id for t in stated} != set()
+    for task in stated:
+        family, instruction, calls, structure, operators, answer, kind = rows[task.id]
+        assert (family, instruction, calls, structure) == (
+            task.family, task.instruction, task.card.calls, task.card.structure
+        )  # fmt: skip
+        assert operators.split(", ") == list(task.card.operators)
+        assert kind == (task.goal.answers[0].kind if task.goal.answers else "")
+        if task.goal.answers:
+            assert json.loads(answer) == json.loads(msgspec.json.encode(task.answer))
+        else:
+            assert answer == ""
+
+
+def test_gold_calls_can_be_made_as_exported(busy):
+    for world in open_store(busy)[:3]:
+        for task in world.tasks:
+            session = world.session()
+            sql = f"SELECT name, call, tool, arguments, uses FROM gold WHERE task = '{task.id}' ORDER BY step"
+            rows = query(busy, sql).rows
+            assert [(key, json.loads(given)) for _, _, key, given, _ in rows] == [
+                (g.tool, json.loads(msgspec.json.encode(g.arguments))) for g in task.gold
+            ]
+            assert [tuple(map(int, uses.split(", "))) if uses else () for *_, uses in rows] == [
+                g.uses for g in task.gold
+            ]
+            for name, call, *_ in rows:
+                assert session.call(name, json.loads(call)).ok
+
+
+def test_rejections_come_through(busy):
+    rejected = sum(sum(e.gated.rejected.values()) for e in open_store(busy).entries())
+    assert query(busy, "SELECT coalesce(sum(rejected), 0) FROM rejections").rows == [(rejected,)]
+    sql = "SELECT (SELECT sum(tasks) FROM worlds), (SELECT count(*) FROM tasks), (SELECT sum(proposed) FROM worlds)"
+    entries = list(open_store(busy).entries())
+    tasks = sum(len(e.tasks) for e in entries)
+    assert query(busy, sql).rows == [(tasks, tasks, sum(e.gated.proposed for e in entries))]
+
+
+def test_a_store_without_tasks_exports_empty_tables(home):
+    sql = "SELECT (SELECT count(*) FROM tasks), (SELECT count(*) FROM gold), (SELECT count(*) FROM rejections)"
+    assert query(home, sql).rows == [(0, 0, 0)]
+
+
+def test_an_export_from_before_there_were_tasks(copy):
+    manifest = export(copy, workers=1) / "export.json"
+    content = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(content | {"recipe": content["recipe"] | {"format": 1}}))
+    for name in ("tasks", "gold", "rejections"):
+        shutil.rmtree(copy / "export" / name)
+    assert query(copy, "SELECT count(*) FROM worlds").rows == [(N,)]
+    with pytest.raises(QueryError, match="tasks"):
+        query(copy, "SELECT count(*) FROM tasks")

@@ -6,46 +6,25 @@ import fcntl
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-import worlddb
+from tests.growing import ROOT, begun, content, run
 from worlddb.catalog import catalog_path
 from worlddb.check import check_store
 from worlddb.errors import BadRequest, StoreError, UnknownName, WorlddbError
 from worlddb.parallel import each, worker_count
-from worlddb.spawner import Request, plan, spawn, suites
-from worlddb.store import open_store, shard_path
+from worlddb.shards import shard_path
+from worlddb.spawner import spawn
+from worlddb.store import open_store
 
 N = 130
-ARGUMENTS = ["--n", str(N), "--seed", "1000", "--profile", "tiny"]
-ROOT = Path(worlddb.__file__).parent.parent
-CLI = [sys.executable, "-m", "worlddb.cli"]
-
-
-def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*CLI, *map(str, arguments)], capture_output=True, text=True, env={**os.environ, **environment}, timeout=120,
-        cwd=ROOT,
-    )  # fmt: skip
-
-
-def content(home: Path) -> dict[str, object]:
-    """All that makes two stores the same: every byte but the catalogue's, and every row of that."""
-    files = {str(p.relative_to(home)): p.read_bytes() for p in home.rglob("*") if p.is_file()}
-    files.pop("catalog.sqlite")
-    db = sqlite3.connect(catalog_path(home))
-    tables = [row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-    rows = {t: sorted(db.execute(f"SELECT * FROM {t}").fetchall()) for t in tables}
-    db.close()
-    assert set(rows) == {"worlds", "tables", "columns", "keys", "rules", "domains", "shards"}
-    return {**files, **rows}
+ARGUMENTS = ["--n", str(N), "--seed", "1000", "--profile", "tiny", "--tasks", "0"]
+"""Worlds alone; test_task_store.py has the tasks."""
 
 
 @pytest.fixture(scope="module")
@@ -69,18 +48,8 @@ def test_two_workers_and_another_hash_seed_give_the_same_store(reference_content
     assert content(tmp_path / "out") == reference_content
 
 
-LONG = ("--n", 100_000, "--profile", "tiny", "--workers", 2)
+LONG = ("--n", 100_000, "--profile", "tiny", "--tasks", 0, "--workers", 2)
 """More than any test waits for."""
-
-
-def begun(home, *arguments, shard=0, **how):
-    """A spawn in a process of its own that has just written a shard."""
-    command = [*CLI, "spawn", *map(str, arguments), "--out", str(home)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT, **how)
-    deadline = time.monotonic() + 60
-    while not shard_path(home, shard).exists() and time.monotonic() < deadline:
-        time.sleep(0.002)
-    return process
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -152,12 +121,19 @@ def test_resuming_a_finished_store_changes_nothing(reference, reference_content)
 
 def test_progress_counts_worlds(tmp_path):
     seen = []
-    spawn(tmp_path / "out", 40, profile="tiny", workers=1, progress=lambda done, total: seen.append((done, total)))
+    spawn(
+        tmp_path / "out",
+        40,
+        profile="tiny",
+        tasks=0,
+        workers=1,
+        progress=lambda done, total: seen.append((done, total)),
+    )
     assert seen == [(32, 40), (40, 40)]
 
 
 def test_one_domain_only(tmp_path):
-    store = spawn(tmp_path / "out", 3, profile="tiny", domain="hotel", workers=1)
+    store = spawn(tmp_path / "out", 3, profile="tiny", domain="hotel", tasks=0, workers=1)
     assert [w.id for w in store] == ["hotel-0", "hotel-1", "hotel-2"]
 
 
@@ -207,7 +183,7 @@ def test_an_unwritable_folder(tmp_path):
 
 
 def test_a_store_that_is_there(reference, reference_content):
-    same = {"n": N, "seed": 1000, "profile": "tiny"}
+    same = {"n": N, "seed": 1000, "profile": "tiny", "tasks": 0}
     with pytest.raises(StoreError, match="holds this store already"):
         spawn(reference, **same)
     with pytest.raises(StoreError, match=r"another recipe \(seed is 1000 there, 5 here\)"):
@@ -221,7 +197,7 @@ def test_a_store_that_is_there(reference, reference_content):
 
 def test_a_store_of_another_generator(reference, tmp_path, monkeypatch):
     home = Path(shutil.copytree(reference, tmp_path / "copy"))
-    monkeypatch.setattr("worlddb.spawner.generator", lambda: "next")
+    monkeypatch.setattr("worlddb.request.generator", lambda: "next")
     with pytest.raises(StoreError, match=r"generator is .* there, next here\); complete it with the worlddb and pools"):
         spawn(home, resume=True)
 
@@ -261,23 +237,6 @@ def test_a_full_disk(reference_content, tmp_path, workers, limit):
     assert content(home) == reference_content
 
 
-# --- suites
-
-
-def test_suites_share_no_seed():
-    spans = sorted((s.first, s.first + s.seeds) for s in suites().values())
-    assert set(suites()) >= {"train", "eval", "smoke"}
-    assert all(a[1] <= b[0] for a, b in pairwise(spans))
-    assert spans[0][0] >= 10**9  # below lie the seeds that people choose for themselves
-
-
-def test_a_suite_mixes_profiles_by_seed_alone(tmp_path):
-    store = spawn(tmp_path / "out", suite="smoke", n=5, workers=1)
-    assert [w.recipe.profile for w in store] == list(suites()["smoke"].profiles)
-    later = plan(Request(n=3, suite="smoke", seed=suites()["smoke"].first + 3), "0" * 16)
-    assert [later.world(i).profile for i in range(2)] == [w.recipe.profile for w in store[3:5]]
-
-
 # --- processes
 
 
@@ -315,7 +274,7 @@ def test_workers_default_to_the_cores():
 def test_a_domain_file_of_ones_own(tmp_path: Path) -> None:
     file, text = tmp_path / "reading_room.yaml", (ROOT / "schemas" / "domains" / "library.yaml").read_text()
     file.write_text(text.replace("id: library", "id: reading_room"))
-    store = spawn(tmp_path / "out", 3, profile="tiny", domain=str(file), workers=1)
+    store = spawn(tmp_path / "out", 3, profile="tiny", domain=str(file), tasks=2, workers=1)
     assert {w.schema.domain for w in store} == {"reading_room"}
     assert check_store(tmp_path / "out", regrow=True, domain=str(file), workers=1).ok
     assert "give that file" in check_store(tmp_path / "out", regrow=True, workers=1).faults[0].what

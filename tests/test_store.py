@@ -15,8 +15,9 @@ from worlddb.catalog import RECORDS, catalog_path, differences, worlds
 from worlddb.check import check_store
 from worlddb.describe import KINDS, describe, samples
 from worlddb.errors import StoreError, UnknownName
+from worlddb.shards import FORMAT, read_domains, shard_path
 from worlddb.spawner import spawn
-from worlddb.store import FORMAT, Store, find_world, open_store, read_domains, shard_path
+from worlddb.store import Store, find_world, open_store
 from worlddb.world.generate import generate
 
 N, SEED = 40, 100
@@ -26,7 +27,7 @@ N, SEED = 40, 100
 def home(tmp_path_factory):
     """A store of two shards, not to be changed."""
     path = tmp_path_factory.mktemp("store") / "out"
-    spawn(path, N, seed=SEED, profile="tiny", workers=1)
+    spawn(path, N, seed=SEED, profile="tiny", tasks=0, workers=1)
     return path
 
 
@@ -81,7 +82,7 @@ def test_a_store_pickles(home):
 
 def test_a_store_stands_alone(home, monkeypatch):
     """A later worlddb may ship other dictionaries; the store has its own."""
-    monkeypatch.setattr("worlddb.spawner.shipped_dictionaries", lambda: pytest.fail("the store looked outside itself"))
+    monkeypatch.setattr("worlddb.request.shipped_dictionaries", lambda: pytest.fail("the store looked outside itself"))
     assert open_store(home)[0].image
 
 
@@ -158,7 +159,7 @@ def test_a_row_missing_from_a_shard(copy):
         open_store(copy)[3]
 
 
-@pytest.mark.parametrize("name", ["images.zdict", "schemas.zdict"])
+@pytest.mark.parametrize("name", ["images.zdict", "schemas.zdict", "tasks.zdict"])
 def test_a_missing_or_wrong_dictionary(copy, name):
     (copy / name).write_bytes(b"something else")
     with pytest.raises(StoreError, match=f"{name} is not the dictionary"):

@@ -13,24 +13,18 @@ from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, func, insert
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import registry
 from sqlmodel import Field, Session, SQLModel, col, create_engine, select
 
+from worlddb.codecs import Codecs, read_codecs
 from worlddb.describe import KINDS, Description, describe
 from worlddb.errors import StoreError, UnknownName
-from worlddb.store import (
-    Codecs,
-    DomainNote,
-    Store,
-    read_codecs,
-    read_domains,
-    read_shard,
-    shard_path,
-    unwritable,
-)
+from worlddb.files import unwritable
+from worlddb.shards import DomainNote, read_domains, read_shard, shard_path
+from worlddb.store import Store
 
 _COMPACT = {"sqlite_with_rowid": False}
 """Tables of many rows are stored in the order of their keys, which halves them."""
@@ -131,6 +125,37 @@ class RuleRecord(Catalog, table=True):
     sentence: str
 
 
+class TaskRecord(Catalog, table=True):
+    """One task of the world at a position; its gold is in the shards and the exports."""
+
+    __tablename__ = "tasks"
+    __table_args__ = _COMPACT
+    position: int = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    family: str
+    instruction: str
+    calls: int
+    writes: int
+    depth: int
+    width: int
+    fan_in: int
+    fan_out: int
+    operators: str
+    structure: str
+    answer_kind: str
+
+
+class RejectionRecord(Catalog, table=True):
+    """Why tasks of the world at a position were rejected."""
+
+    __tablename__ = "rejections"
+    __table_args__ = _COMPACT
+    position: int = Field(primary_key=True)
+    family: str = Field(primary_key=True)
+    reason: str = Field(primary_key=True)
+    rejected: int
+
+
 class DomainRecord(Catalog, table=True):
     """One domain of the store."""
 
@@ -151,6 +176,7 @@ class ShardRecord(Catalog, table=True):
 
 RECORDS: dict[str, type[Catalog]] = {
     "worlds": WorldRecord, "tables": TableRecord, "columns": ColumnRecord, "keys": KeyRecord, "rules": RuleRecord,
+    "tasks": TaskRecord, "rejections": RejectionRecord,
 }  # fmt: skip
 
 
@@ -240,6 +266,19 @@ def worlds(store: Store, domain: str = "", profile: str = "", locale: str = "") 
         return list(session.exec(wanted))
 
 
+def task_counts(store: Store) -> dict[int, int]:
+    """Position -> tasks, of the worlds that have some.
+
+    Raises:
+        StoreError: the catalogue is missing or damaged.
+    """
+    with _reading(store) as session:
+        if not _names(session.connection()) & {TaskRecord.__tablename__}:
+            return {}  # of a store that was made before there were tasks
+        counts = select(TaskRecord.position, func.count()).group_by(col(TaskRecord.position))
+        return dict(session.exec(counts).all())
+
+
 def differences(store: Store) -> list[str]:
     """Where the catalogue is not what the shards make it: 'rules: 3 rows', or SQLite's word on a damaged file.
 
@@ -265,15 +304,25 @@ def _compare(one: Path, other: Path) -> Iterator[str]:
     engine = _engine(one)
     with _errors(one), engine.connect() as db:
         db.exec_driver_sql("ATTACH ? AS other", (str(other),))
+        known = _names(db)
         for name in Catalog.metadata.tables:
+            if name not in known:  # made before there were tasks: as good as empty
+                db.exec_driver_sql(f"CREATE TEMP TABLE {name} AS SELECT * FROM other.{name} LIMIT 0")
+            here = "main" if name in known else "temp"
             halves = (
                 f"SELECT * FROM {a}.{name} EXCEPT SELECT * FROM {b}.{name}"
-                for a, b in (("main", "other"), ("other", "main"))
+                for a, b in ((here, "other"), ("other", here))
             )
             rows = sum(db.exec_driver_sql(f"SELECT count(*) FROM ({half})").scalar_one() for half in halves)
             if rows:
                 yield f"{name}: {rows} rows"
     engine.dispose()
+
+
+def _names(db: Connection) -> set[str]:
+    """The tables that a catalogue has."""
+    rows = db.exec_driver_sql("SELECT name FROM main.sqlite_schema WHERE type = 'table'")
+    return {str(row[0]) for row in rows}
 
 
 @contextmanager

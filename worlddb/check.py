@@ -1,16 +1,21 @@
-"""Check: is every world of a store what it was when it was grown, and does every rule hold in it?"""
+"""Check: is every world of a store what it was when it was grown, does every rule hold in it, and every gold earn its reward?"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
+from worlddb.check_tasks import Tally, TaskReport, check_tasks
+from worlddb.codecs import read_codecs
 from worlddb.errors import BadRequest, StoreError
 from worlddb.parallel import each, worker_count
+from worlddb.request import task_version
+from worlddb.shards import Entry, read_shard, shard_path
 from worlddb.spawner import Progress
-from worlddb.store import Entry, StoreRecipe, open_store, read_codecs, read_shard, shard_path
+from worlddb.store import StoreRecipe, open_store
 from worlddb.world.model import World
 
 
@@ -18,7 +23,7 @@ class Fault(msgspec.Struct, frozen=True):
     """One thing that is wrong."""
 
     where: str
-    """A world's id, 'shard 00003', 'catalog' or 'store'."""
+    """The id of a world or task, 'shard 00003', 'catalog' or 'store'."""
     what: str
 
 
@@ -31,7 +36,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     sound: int
     """Worlds without a fault."""
     regrown: bool
-    """True where each world was grown again from its recipe and compared."""
+    """True where each world was grown again from its recipe, with its tasks, and compared."""
+    tasks: TaskReport
     faults: tuple[Fault, ...]
 
     @property
@@ -49,11 +55,12 @@ def check_store(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Check every world: digest, integrity, foreign keys, rules; and that the catalogue agrees.
+    """Check every world: digest, integrity, foreign keys, rules; every task: the gold's reward is 1 and that of doing nothing
+    0, and in a store of a suite it uses nothing that the suite holds out; and that the catalogue agrees.
 
-    With `regrow`, each world is also grown again from its recipe and compared byte by byte, with the `pools` and the
-    `domain` file that the store was grown with, where they were not worlddb's own.  Damage is reported, not raised, and
-    does not keep the other worlds from being checked.
+    With `regrow`, each world and its tasks are also made again from the recipe and compared byte by byte, with the `pools`
+    and the `domain` file that the store was grown with, where they were not worlddb's own.  Damage is reported, not raised,
+    and does not keep the other worlds from being checked.
 
     Raises:
         StoreError: `path` holds no store, or one of a newer format, or its store.json or dictionaries are damaged.
@@ -61,10 +68,11 @@ def check_store(
     store = open_store(path)
     read_codecs(store.path, store.recipe)
     jobs = [Job(store.path, store.recipe, number, regrow, pools, domain) for number in store.shards]
-    faults, done, unsound = [], 0, 0
+    faults, done, unsound, tally = list(_check_version(store.recipe) if regrow else ()), 0, 0, Tally.empty()
     for job, found in zip(jobs, each(check_shard, jobs, min(worker_count(workers), max(1, len(jobs)))), strict=True):
         faults += found.faults
         unsound += found.unsound
+        tally.add(found.tally)
         done += len(store.recipe.positions(job.number))
         if progress:
             progress(done, len(store))
@@ -74,9 +82,11 @@ def check_store(
         f.where.startswith("shard") for f in faults
     ):  # what a damaged shard says is no measure for the catalogue
         faults += _check_catalog(store.path)
+    faulty = len({f.where for f in faults if "/" in f.where})
     return Report(
-        path=str(path), worlds=store.recipe.n, sound=len(store) - unsound, regrown=regrow, faults=tuple(faults)
-    )
+        path=str(path), worlds=store.recipe.n, sound=len(store) - unsound, regrown=regrow,
+        tasks=tally.report(store.recipe.tasks, faulty), faults=tuple(faults),
+    )  # fmt: skip
 
 
 class Job(NamedTuple):
@@ -95,6 +105,7 @@ class Found(NamedTuple):
 
     unsound: int
     faults: list[Fault]
+    tally: Tally
 
 
 def check_shard(job: Job) -> Found:
@@ -102,19 +113,28 @@ def check_shard(job: Job) -> Found:
     path, positions = shard_path(job.home, job.number), job.recipe.positions(job.number)
     faults: list[Fault] = []
     seen: set[int] = set()
-    bad = 0
+    bad, tally = 0, Tally.empty()
     try:
         for entry in read_shard(path, read_codecs(job.home, job.recipe)):
             seen.add(entry.position)
-            found = list(_check_entry(entry, job))
+            found = [Fault(entry.id, what) for what in _check_entry(entry, job)]
             bad += bool(found)
-            faults += [Fault(entry.id, what) for what in found]
+            faults += found or _check_tasks(entry, job, tally)
     except StoreError as error:
         faults.append(Fault(f"shard {job.number:05d}", str(error)))
     else:
         if seen != set(positions):
             faults.append(Fault(f"shard {job.number:05d}", f"{len(seen)} worlds instead of {len(positions)}"))
-    return Found(bad + len(set(positions) - seen), faults)
+    return Found(bad + len(set(positions) - seen), faults, tally)
+
+
+def _check_tasks(entry: Entry, job: Job, tally: Tally) -> list[Fault]:
+    try:
+        tally.note(entry, job.recipe.tasks)
+        found = check_tasks(entry, entry.world(), job.recipe, regrow=job.regrow)
+        return [Fault(where, what) for where, what in found]
+    except StoreError as error:
+        return [Fault(entry.id, str(error))]
 
 
 def _check_entry(entry: Entry, job: Job) -> list[str]:
@@ -131,6 +151,8 @@ def _check_entry(entry: Entry, job: Job) -> list[str]:
         faults.append(f"its recipe is {world.recipe}, the store's is {job.recipe.world(entry.position)}")
     if world.id != entry.id:
         faults.append(f"its schema makes it '{world.id}'")
+    if job.recipe.scope and not job.recipe.scope.domain(world.schema.domain):
+        faults.append(f"its domain '{world.schema.domain}' is held out from the suite '{job.recipe.suite}'")
     faults += check(world)
     if job.regrow:
         faults += _regrow(world, job.pools, job.domain)
@@ -148,6 +170,12 @@ def _regrow(world: World, pools: Path | None, domain: str) -> list[str]:
     if again.recipe != recipe:
         return [f"this worlddb grows it by another recipe: {again.recipe}"]
     return [] if again.digest == world.digest else [f"grown again, its digest is {again.digest[:16]}…"]
+
+
+def _check_version(recipe: StoreRecipe) -> Iterator[Fault]:
+    if recipe.tasks and recipe.task_version != task_version():
+        here = f"this worlddb makes tasks of version {task_version()}, not {recipe.task_version}"
+        yield Fault("store", f"{here}; tasks were not made again, use the worlddb that made them")
 
 
 def _check_catalog(home: Path) -> list[Fault]:

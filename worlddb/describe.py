@@ -1,4 +1,4 @@
-"""A world as flat rows: what the catalogue and the exports say of worlds, tables, columns, keys and rules.
+"""A world as flat rows: what the catalogue and the exports say of worlds, tables, columns, keys, rules and tasks.
 
 Each kind of row is a NamedTuple whose fields are the columns of the Parquet files.  The catalogue leaves out the texts
 that its joins find again.
@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import NamedTuple, TypeAlias
 
+from worlddb.describe_tasks import RejectionRow, TaskRow, rejection_rows, task_rows
 from worlddb.schema.ddl import storage
 from worlddb.schema.model import Schema, Table
 from worlddb.schema.rules import quote
-from worlddb.store import DomainNote, Entry
+from worlddb.shards import DomainNote, Entry
 from worlddb.world.model import World
 
 
@@ -42,6 +43,9 @@ class WorldRow(NamedTuple):
     """Of the SQLite image."""
     stored_bytes: int
     """Of image and schema as stored."""
+    tasks: int
+    proposed: int
+    """Tasks that were proposed to the gate, to have so many."""
     digest: str
 
 
@@ -125,22 +129,25 @@ class Description(NamedTuple):
     columns: list[ColumnRow]
     keys: list[KeyRow]
     rules: list[RuleRow]
+    tasks: list[TaskRow]
+    rejections: list[RejectionRow]
 
 
 Where: TypeAlias = tuple[str, int, str, int]
 """The first fields of a row about a part of a table: world, position, table_name, table_ordinal."""
 
-Row: TypeAlias = WorldRow | TableRow | ColumnRow | KeyRow | RuleRow
+Row: TypeAlias = WorldRow | TableRow | ColumnRow | KeyRow | RuleRow | TaskRow | RejectionRow
 
 KINDS: dict[str, type[Row]] = {
     "worlds": WorldRow, "tables": TableRow, "columns": ColumnRow, "keys": KeyRow, "rules": RuleRow,
+    "tasks": TaskRow, "rejections": RejectionRow,
 }  # fmt: skip
 
 
 def describe(entries: Iterable[Entry], domains: Iterable[DomainNote]) -> Description:
     """The rows of some worlds; `domains` has those of the worlds."""
     groups = {d.id: d.group for d in domains}
-    found = Description([], [], [], [], [])
+    found = Description([], [], [], [], [], [], [])
     for entry in entries:
         schema = entry.schema
         found.worlds.append(_world(entry, groups.get(schema.domain, "")))
@@ -151,6 +158,8 @@ def describe(entries: Iterable[Entry], domains: Iterable[DomainNote]) -> Descrip
             found.keys.extend(_keys(where, schema, table))
         for ordinal, rule in enumerate(schema.rules):
             found.rules.append(RuleRow(entry.id, entry.position, ordinal, rule.kind, schema[rule.table].name, rule.say))
+        found.tasks.extend(task_rows(entry))
+        found.rejections.extend(rejection_rows(entry))
     return found
 
 
@@ -161,7 +170,8 @@ def _world(entry: Entry, group: str) -> WorldRow:
         domain_group=group, title=schema.title, naming=schema.style, locale=entry.locale, now=entry.now,
         tables=len(schema.tables), columns=sum(len(t.columns) for t in schema.tables),
         foreign_keys=sum(len(t.foreign_keys) for t in schema.tables), rules=len(schema.rules),
-        rows=sum(entry.counts.values()), bytes=entry.size, stored_bytes=entry.stored, digest=entry.digest,
+        rows=sum(entry.counts.values()), bytes=entry.size, stored_bytes=entry.stored,
+        tasks=len(entry.packed_tasks), proposed=entry.gated.proposed, digest=entry.digest,
     )  # fmt: skip
 
 

@@ -23,8 +23,11 @@ def folder(name: str) -> Path:
     raise FileNotFoundError(f"worlddb is installed without its {name}/ folder; install it again")
 
 
-NOT_GROWN_FROM = ("api.yaml", "bars.yaml", "domain.schema.json", "task-profiles.yaml", "verbs.yaml")
-"""Files of schemas/ that judge, describe or name tools, and do not decide what grows."""
+NOT_GROWN_FROM = (
+    "api.yaml", "bars.yaml", "deeds.yaml", "domain.schema.json", "lexicon.yaml", "personas.yaml", "rows.yaml", "task-profiles.yaml",
+    "verbs.yaml",
+)  # fmt: skip
+"""Files of schemas/ that judge, describe or name tools, or word tasks, and do not decide what grows."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Spawn: from a seed to a store of worlds."""
+"""Spawn: from a seed to a store of worlds and tasks."""
 
 from __future__ import annotations
 
@@ -8,36 +8,25 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from worlddb.errors import BadRequest, BrokenFile, BrokenPromise, StoreError, UnknownName
-from worlddb.library import folder, generator
+from worlddb.codecs import DICTIONARIES, Codecs, read_codecs
+from worlddb.errors import BrokenPromise, StoreError
+from worlddb.files import short_digest, unwritable, write_whole
+from worlddb.heldout import Scope
 from worlddb.parallel import each, worker_count
-from worlddb.store import (
-    DICTIONARIES,
-    Codecs,
-    DomainNote,
-    Store,
-    StoreRecipe,
-    count_worlds,
-    damaged,
-    open_store,
-    read_codecs,
-    read_recipe,
-    shard_path,
-    short_digest,
-    unwritable,
-    write_shard,
-    write_whole,
-)
+from worlddb.request import Request, plan, shipped_dictionaries
+from worlddb.shards import DomainNote, Grown, count_worlds, damaged, shard_path, task_number, write_shard
+from worlddb.store import Store, StoreRecipe, open_store, read_recipe
+
+if TYPE_CHECKING:
+    from worlddb.gate import Batch
+    from worlddb.world.model import World
 
 Progress = Callable[[int, int], None]
 """Called with the worlds that are done and the worlds in all."""
-
-SHARD_WORLDS, SHARD_ROWS = 32, 32_000
-"""A shard has at most so many worlds, and about so many rows: half a second of work, and little memory."""
 
 
 def spawn(
@@ -48,14 +37,16 @@ def spawn(
     profile: str | None = None,
     suite: str | None = None,
     domain: str | None = None,
+    tasks: int | None = None,
+    task_profile: str | None = None,
     pools: Path | None = None,
     workers: int | None = None,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Store:
-    """Grow n worlds into a new store in the folder `out`; world i has seed `seed + i`.
+    """Grow n worlds with their tasks into a new store in the folder `out`; world i has seed `seed + i`.
 
-    The same arguments give the same images whatever `workers` is.  A run that was killed is completed by `resume=True`,
+    The same arguments give the same worlds and tasks whatever `workers` is.  A run that was killed is completed by `resume=True`,
     which takes what is not given from the store itself; on a finished store it changes nothing.
 
     Args:
@@ -65,19 +56,21 @@ def spawn(
         profile: size of the worlds, 'default' if not given; not with `suite`.
         suite: 'train', 'eval' or 'smoke', which bring seeds and a mix of profiles.
         domain: grow this domain only: a name, or a domain file of your own (.yaml).
+        tasks: how many for each world, 10 if not given; 0 for none.
+        task_profile: how hard they are: 'easy', 'default' (if not given), 'hard', 'nestful' or 'randomworld'.
         pools: folder of value pools to use instead of the shipped ones.
         workers: processes, None for one per core; with more than one, a script needs `if __name__ == "__main__":`.
         resume: complete the store that `out` holds, if it holds one.
         progress: called after each shard.
 
     Raises:
-        UnknownName: no such profile, suite or domain.
-        BadRequest: n or workers below 1, or arguments that do not go together.
+        UnknownName: no such profile, task profile, suite or domain.
+        BadRequest: n or workers below 1, tasks below 0, or arguments that do not go together.
         StoreError: `out` holds something else, cannot be written, or the disk is full; nothing finished is lost.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as out:
-    ...     store = spawn(out, 2, seed=7, profile="tiny", workers=1)
+    ...     store = spawn(out, 2, seed=7, profile="tiny", tasks=0, workers=1)
     ...     [world.recipe.seed for world in store]
     [7, 8]
     """
@@ -86,7 +79,7 @@ def spawn(
     home, processes = Path(out), worker_count(workers)
     digest = load_pools(pools).digest[:16]
     there = read_recipe(home) if (home / "store.json").exists() else None
-    asked = Request(n=n, seed=seed, profile=profile, suite=suite, domain=domain)
+    asked = Request(n, seed, profile, suite, domain, tasks, task_profile)
     recipe = plan(asked.filled_from(there) if resume and there else asked, digest, there)
     if there:
         _admit(home, there, recipe, resume)
@@ -135,7 +128,7 @@ class Job(NamedTuple):
 
 
 def grow_shard(job: Job) -> int:
-    """Grow the worlds of one shard and write it; returns its number."""
+    """Grow the worlds of one shard with their tasks and write it; returns its number."""
     from worlddb.world.generate import generate
 
     worlds, notes = [], {}
@@ -144,129 +137,31 @@ def grow_shard(job: Job) -> int:
         world = generate(wanted.seed, wanted.profile, domain=job.domain or wanted.domain, pools=job.pools)
         if world.recipe != wanted:
             raise BrokenPromise(f"world {position} has the recipe {world.recipe}, not {wanted}")
-        worlds.append((position, world))
+        worlds.append(Grown(position, world, make_tasks(world, job.recipe)))
         schema = world.schema
         notes[schema.domain] = DomainNote(schema.domain, schema.group, schema.title, schema.summary)
-    write_shard(shard_path(job.home, job.number), worlds, notes, _codecs(job.home, job.recipe))
+    write_shard(
+        shard_path(job.home, job.number), worlds, notes, _codecs(job.home, job.recipe), layout=job.recipe.format
+    )
     return job.number
+
+
+def make_tasks(world: World, recipe: StoreRecipe) -> Batch | None:
+    """The tasks of a world, as the recipe of its store has them made; None where it asks for none."""
+    if not recipe.tasks:
+        return None
+    from worlddb.gate import tasks_of
+
+    batch = tasks_of(world, recipe.tasks, recipe.task_profile, scope=recipe.scope)
+    numbers = sorted({task_number(task) for task in batch.tasks})
+    if [task.id for task in batch.tasks] != [f"{world.id}/{number}" for number in numbers]:
+        raise BrokenPromise(f"the tasks of {world.id} have the ids {', '.join(t.id for t in batch.tasks)}")
+    return batch
 
 
 @cache
 def _codecs(home: Path, recipe: StoreRecipe) -> Codecs:
     return read_codecs(home, recipe)
-
-
-# --- what to grow
-
-
-class Request(NamedTuple):
-    """What the caller of `spawn` asked for; None where it did not say."""
-
-    n: int | None = None
-    seed: int | None = None
-    profile: str | None = None
-    suite: str | None = None
-    domain: str | None = None
-
-    def filled_from(self, there: StoreRecipe) -> Request:
-        """The request with what was not said taken from a store."""
-        same_kind = self.profile is None and self.suite is None
-        return Request(
-            n=there.n if self.n is None else self.n,
-            seed=there.seed if self.seed is None else self.seed,
-            profile=(there.profile or None) if same_kind else self.profile,
-            suite=(there.suite or None) if same_kind else self.suite,
-            domain=there.domain if self.domain is None else self.domain,
-        )
-
-
-class Suite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A file of seeds/suites: a range of seeds that no other suite has, and a mix of profiles."""
-
-    summary: str
-    first: Annotated[int, msgspec.Meta(ge=0)]
-    """The first seed."""
-    seeds: Annotated[int, msgspec.Meta(ge=1)]
-    """How many seeds there are."""
-    n: Annotated[int, msgspec.Meta(ge=1)]
-    """Worlds, unless the caller says how many."""
-    mix: dict[str, Annotated[int, msgspec.Meta(ge=1)]]
-    """Profile -> its share: so many of every sum(shares) worlds in a row."""
-
-    @property
-    def profiles(self) -> tuple[str, ...]:
-        """One round of the mix."""
-        return tuple(name for name, share in self.mix.items() for _ in range(share))
-
-
-@cache
-def suites() -> dict[str, Suite]:
-    """All suites by name.
-
-    Raises:
-        BrokenFile: a file of seeds/suites does not follow the format.
-    """
-    from worlddb.schema.domains import read_yaml
-
-    found = {}
-    for path in sorted((folder("seeds") / "suites").glob("*.yaml")):
-        try:
-            found[path.stem] = msgspec.convert(read_yaml(path), Suite)
-        except msgspec.ValidationError as error:
-            raise BrokenFile(f"{path}: {error}; compare it with its neighbours") from None
-    return found
-
-
-def plan(asked: Request, pools: str, there: StoreRecipe | None = None) -> StoreRecipe:
-    """The recipe of the store that a request asks for; layout and dictionaries are those of a store that is there.
-
-    Raises:
-        UnknownName: no such profile, suite or domain.
-        BadRequest: n below 1, or arguments that do not go together.
-    """
-    from worlddb.schema.domains import label
-    from worlddb.world.profiles import profile as find_profile
-
-    first, n, profiles = _suite_plan(asked) if asked.suite else _plain_plan(asked)
-    if n < 1:
-        raise BadRequest(f"n is {n}; ask for 1 world or more")
-    if first < 0 or first + n > 2**63:
-        raise BadRequest(f"seeds {first} to {first + n - 1} do not all lie in 0 to 2**63 - 1; choose another seed")
-    rows = [sum(p.rows) // len(p.rows) for p in map(find_profile, profiles)]
-    mean = max(1, sum(rows) // len(rows))
-    return StoreRecipe(
-        seed=first, n=n, profile="" if asked.suite else profiles[0], suite=asked.suite or "", profiles=profiles,
-        domain=label(asked.domain or ""), generator=generator(), pools=pools,
-        shard=there.shard if there else max(1, min(SHARD_WORLDS, SHARD_ROWS // mean)),
-        dictionaries=there.dictionaries if there else tuple(map(short_digest, shipped_dictionaries())),
-    )  # fmt: skip
-
-
-def _plain_plan(asked: Request) -> tuple[int, int, tuple[str, ...]]:
-    if asked.n is None:
-        raise BadRequest("say how many worlds to grow, for example --n 1000")
-    return asked.seed or 0, asked.n, (asked.profile or "default",)
-
-
-def _suite_plan(asked: Request) -> tuple[int, int, tuple[str, ...]]:
-    name = asked.suite or ""
-    if name not in suites():
-        raise UnknownName("suite", name, suites())
-    suite = suites()[name]
-    if asked.profile is not None:
-        raise BadRequest(f"suite '{name}' brings its own profiles; leave out --profile, or leave out --suite")
-    first = suite.first if asked.seed is None else asked.seed
-    n = suite.n if asked.n is None else asked.n
-    last = suite.first + suite.seeds - 1
-    if not suite.first <= first <= first + max(n, 1) - 1 <= last:
-        raise BadRequest(f"suite '{name}' has the seeds {suite.first} to {last}; choose --seed and --n within them")
-    turn = (first - suite.first) % len(suite.profiles)
-    return first, n, suite.profiles[turn:] + suite.profiles[:turn]
-
-
-def shipped_dictionaries() -> list[bytes]:
-    """The zstd dictionaries of seeds/, in the order of DICTIONARIES."""
-    return [(folder("seeds") / "dictionaries" / name).read_bytes() for name in DICTIONARIES]
 
 
 # --- the folder
@@ -278,7 +173,7 @@ def _admit(home: Path, there: StoreRecipe, asked: StoreRecipe, resume: bool) -> 
     if fields:
         parts = "; ".join(f"{f} is {_shown(getattr(there, f))} there, {_shown(getattr(asked, f))} here" for f in fields)
         cure = "choose another --out, or ask for the same"
-        if set(fields) <= {"generator", "pools"}:
+        if set(fields) <= {"generator", "pools", "task_version", "scope", "domains"}:
             cure = "complete it with the worlddb and pools that began it, or choose another --out"
         raise StoreError(f"{home} holds a store of another recipe ({parts}); {cure}")
     if not resume:
@@ -291,6 +186,8 @@ def _admit(home: Path, there: StoreRecipe, asked: StoreRecipe, resume: bool) -> 
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, Scope) or (isinstance(value, tuple) and value and isinstance(value[0], tuple)):
+        return short_digest(msgspec.json.encode(value))
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value) or "none"
 
 
@@ -319,7 +216,7 @@ def _begin(home: Path, recipe: StoreRecipe) -> Codecs:
         if others:
             raise StoreError(f"{home} holds something else ('{others[0]}'); choose an empty or a new folder as --out")
         write_whole(home / "store.json", msgspec.json.format(msgspec.json.encode(recipe), indent=2) + b"\n")
-    for name, data in zip(DICTIONARIES, shipped_dictionaries(), strict=True):
+    for name, data, _ in zip(DICTIONARIES, shipped_dictionaries(), recipe.dictionaries, strict=False):
         if not (home / name).exists():
             write_whole(home / name, data)
     try:

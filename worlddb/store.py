@@ -3,7 +3,8 @@
     store.json            what the store is to hold (StoreRecipe)
     images.zdict          zstd dictionary of the images
     schemas.zdict         zstd dictionary of the schemas
-    shards/00000.sqlite   a few worlds each: recipe, digest, schema, image; whole or absent
+    tasks.zdict           zstd dictionary of the tasks
+    shards/00000.sqlite   a few worlds each: recipe, digest, schema, image, tasks; whole or absent
     catalog.sqlite        what people ask about the worlds (worlddb/catalog.py), made from the shards
     export/               Parquet files, once exported (worlddb/export)
 
@@ -13,40 +14,37 @@ moment holds whole worlds only, and growing the missing shards completes it.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
 from functools import cached_property
-from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, overload
 
 import msgspec
-import zstandard
 
+from worlddb.codecs import Codecs, read_codecs
 from worlddb.errors import StoreError, UnknownName
-from worlddb.schema.model import Schema
+from worlddb.heldout import Scope
+from worlddb.shards import (
+    FORMAT,
+    Entry,
+    count_tasks,
+    open_shard,
+    read_entry,
+    read_ids,
+    read_shard,
+    read_tasks,
+    reading,
+    shard_path,
+)
+from worlddb.tasks.model import Task
 from worlddb.world.model import Recipe, World
 
 if TYPE_CHECKING:
     import apsw
 
-FORMAT = 1
-"""Version of this layout; raised when an older worlddb could not read it."""
-LEVEL = 6
-"""zstd's level: 7 % smaller images than at level 3, for 0.9 ms more a world."""
-DICTIONARIES = ("images.zdict", "schemas.zdict")
 _OPEN_SHARDS = 32
 _SUGGESTED = 2000
-
-_SHARD = """
-CREATE TABLE worlds (
-  position INTEGER PRIMARY KEY, id TEXT NOT NULL, recipe TEXT NOT NULL, digest TEXT NOT NULL, now INTEGER NOT NULL,
-  locale TEXT NOT NULL, counts TEXT NOT NULL, size INTEGER NOT NULL, schema BLOB NOT NULL, image BLOB NOT NULL
-) STRICT;
-CREATE TABLE domains (id TEXT PRIMARY KEY, "group" TEXT NOT NULL, title TEXT NOT NULL, summary TEXT NOT NULL) STRICT;
-"""
 
 
 class StoreRecipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,20 +61,28 @@ class StoreRecipe(msgspec.Struct, frozen=True, kw_only=True):
     """Position i has the profile `profiles[i % len(profiles)]`."""
     domain: str = ""
     """The domain of all worlds, where one was asked for."""
+    domains: tuple[tuple[str, ...], ...] = ()
+    """Groups of domains: the seed of a world draws a group, and its domain from it.  Empty: from all domains."""
+    tasks: int = 0
+    """Tasks that each world was asked for; it has fewer where no more passed the gate."""
+    task_profile: str = ""
+    task_version: str = ""
+    """Version of what makes tasks; empty without tasks."""
+    scope: Scope | None = None
+    """What the tasks may use; None: everything."""
     generator: str
     pools: str
     """The first 16 hex digits of the value pools' digest."""
     shard: int
     """Worlds per shard."""
     dictionaries: tuple[str, ...]
-    """The first 16 hex digits of the SHA-256 of each of DICTIONARIES."""
+    """The first 16 hex digits of the SHA-256 of each of DICTIONARIES; format 1 lacks the last one."""
 
     def world(self, position: int) -> Recipe:
         """The recipe of the world at a position."""
-        profile = self.profiles[position % len(self.profiles)]
-        return Recipe(
-            seed=self.seed + position, profile=profile, generator=self.generator, pools=self.pools, domain=self.domain
-        )
+        seed, profile = self.seed + position, self.profiles[position % len(self.profiles)]
+        domain = self.domain or (draw_domain(seed, self.domains) if self.domains else "")
+        return Recipe(seed=seed, profile=profile, generator=self.generator, pools=self.pools, domain=domain)
 
     @property
     def shards(self) -> int:
@@ -88,83 +94,12 @@ class StoreRecipe(msgspec.Struct, frozen=True, kw_only=True):
         return range(shard * self.shard, min((shard + 1) * self.shard, self.n))
 
 
-class DomainNote(NamedTuple):
-    """What a store says of a domain, so that nobody needs the domain file to read it."""
+def draw_domain(seed: int, groups: tuple[tuple[str, ...], ...]) -> str:
+    """The domain of the world of that seed: from one of the groups, each as likely as any other."""
+    from worlddb.rng import Stream  # NumPy, which reading a store can do without
 
-    id: str
-    group: str
-    title: str
-    summary: str
-
-
-class Codec:
-    """zstd with a dictionary."""
-
-    def __init__(self, dictionary: bytes) -> None:
-        """Use `dictionary`, as made by `zstd --train`; empty for none."""
-        data = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
-        if data:
-            data.precompute_compress(level=LEVEL)
-        # the checksum (4 bytes) finds a flipped bit at reading, which the format alone would not
-        self._pack = zstandard.ZstdCompressor(level=LEVEL, dict_data=data, write_checksum=True)
-        self._unpack = zstandard.ZstdDecompressor(dict_data=data)
-
-    def pack(self, data: bytes) -> bytes:
-        """Compress."""
-        return self._pack.compress(data)
-
-    def unpack(self, blob: bytes) -> bytes:
-        """Decompress; raises zstandard.ZstdError where the blob is damaged."""
-        return self._unpack.decompress(blob)
-
-
-class Codecs(NamedTuple):
-    """The codecs of a store."""
-
-    images: Codec
-    schemas: Codec
-
-
-class Entry(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """One world in a shard, still packed."""
-
-    position: int
-    id: str
-    recipe: Recipe
-    digest: str
-    """SHA-256 of the image, in hex, as it was when the world was grown."""
-    now: int
-    locale: str
-    counts: dict[str, int]
-    size: int
-    """Bytes of the image."""
-    shard: Path
-    codecs: Codecs
-    packed_schema: bytes
-    packed_image: bytes
-
-    @property
-    def stored(self) -> int:
-        """Bytes of schema and image as stored."""
-        return len(self.packed_schema) + len(self.packed_image)
-
-    @cached_property
-    def schema(self) -> Schema:
-        """The world's schema."""
-        with _reading(self.shard):
-            return msgspec.msgpack.decode(self.codecs.schemas.unpack(self.packed_schema), type=Schema)
-
-    def world(self) -> World:
-        """The world, unpacked.
-
-        Raises:
-            StoreError: its bytes are damaged.
-        """
-        with _reading(self.shard):
-            image = self.codecs.images.unpack(self.packed_image)
-        return World(
-            recipe=self.recipe, schema=self.schema, image=image, now=self.now, locale=self.locale, counts=self.counts
-        )
+    stream = Stream(seed, "suite", "domain")
+    return stream.pick(stream.pick(groups))
 
 
 class Store:
@@ -252,17 +187,15 @@ class Store:
     def _at(self, position: int) -> Entry:
         number = position // self.recipe.shard
         path = shard_path(self.path, number)
-        with _reading(path):
-            row = self._shard(number).execute("SELECT * FROM worlds WHERE position = ?", (position,)).fetchone()
-        if row is None:
-            raise damaged(path, f"world {position} is missing")
-        return _entry(row, path, self.codecs)
+        with reading(path):
+            db = self._shard(number)
+        return read_entry(db, path, position, self.codecs)
 
     def _shard(self, number: int) -> apsw.Connection:
         if number not in self._connections:
             if len(self._connections) >= _OPEN_SHARDS:
                 self._connections.pop(next(iter(self._connections))).close()
-            self._connections[number] = _open_shard(shard_path(self.path, number))
+            self._connections[number] = open_shard(shard_path(self.path, number))
         return self._connections[number]
 
     def entries(self) -> Iterator[Entry]:
@@ -278,13 +211,24 @@ class Store:
         """The packed worlds of one shard."""
         yield from read_shard(shard_path(self.path, number), self.codecs)
 
+    def tasks(self) -> Iterator[tuple[str, Task]]:
+        """(id of the world, task) of all tasks, in order, without unpacking any world.
+
+        Raises:
+            StoreError: a shard is damaged.
+        """
+        for number in self.shards:
+            for task in read_tasks(shard_path(self.path, number), self.codecs):
+                yield task.world, task
+
+    def count_tasks(self) -> int:
+        """How many tasks its worlds have."""
+        return sum(count_tasks(shard_path(self.path, number)) for number in self.shards)
+
     def ids(self) -> Iterator[str]:
         """The ids of all worlds, in order."""
         for number in self.shards:
-            path = shard_path(self.path, number)
-            with _reading(path), closing(_open_shard(path)) as db:
-                found = [str(row[0]) for row in db.execute("SELECT id FROM worlds ORDER BY position")]
-            yield from found
+            yield from read_ids(shard_path(self.path, number))
 
 
 def open_store(path: str | Path = "data/out") -> Store:
@@ -351,187 +295,3 @@ def read_recipe(home: Path) -> StoreRecipe:
         raise StoreError(f"{file} cannot be read: {error.strerror}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise StoreError(f"{file} is damaged ({error}); spawn the store again in another folder") from None
-
-
-def shard_path(home: Path, number: int) -> Path:
-    """Where a shard lies."""
-    return home / "shards" / f"{number:05d}.sqlite"
-
-
-def read_codecs(home: Path, recipe: StoreRecipe) -> Codecs:
-    """The codecs of the dictionaries in a folder, which must be those of the recipe.
-
-    Raises:
-        StoreError: a dictionary is missing or damaged.
-    """
-    found = []
-    for name, digest in zip(DICTIONARIES, recipe.dictionaries, strict=True):
-        try:
-            data = (home / name).read_bytes()
-        except OSError as error:
-            raise StoreError(f"{home / name} cannot be read: {error.strerror}; copy it from another store") from None
-        if short_digest(data) != digest:
-            raise StoreError(f"{home / name} is not the dictionary {digest} of this store; copy it from another store")
-        found.append(Codec(data))
-    return Codecs(*found)
-
-
-def short_digest(data: bytes) -> str:
-    """The first 16 hex digits of the SHA-256."""
-    return sha256(data).hexdigest()[:16]
-
-
-# --- shards
-
-
-def damaged(path: Path, what: object) -> StoreError:
-    """The error for a damaged shard."""
-    home = path.parent.parent
-    return StoreError(
-        f"{path} is damaged ({what}); remove it, and 'worlddb spawn --resume --out {home}' grows its worlds again"
-    )
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    import apsw
-
-    try:
-        yield
-    except (apsw.Error, zstandard.ZstdError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise damaged(path, str(error).partition("\n")[0]) from None
-
-
-def _open_shard(path: Path) -> apsw.Connection:
-    import apsw
-
-    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-    name = str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    # immutable: a shard never changes, so readers need neither locks nor write permission
-    db = apsw.Connection(f"file:{name}?immutable=1", flags=flags)
-    version = db.pragma("user_version")
-    if not isinstance(version, int) or version > FORMAT:
-        raise StoreError(f"{path} has store format {version}, and this worlddb reads up to {FORMAT}; upgrade worlddb")
-    return db
-
-
-def _entry(row: tuple[Any, ...], path: Path, codecs: Codecs) -> Entry:
-    position, name, recipe, digest, now, locale, counts, size, schema, image = row
-    with _reading(path):
-        return Entry(
-            position=position, id=name, recipe=msgspec.json.decode(recipe, type=Recipe), digest=digest, now=now,
-            locale=locale, counts=msgspec.json.decode(counts, type=dict[str, int]), size=size, shard=path,
-            codecs=codecs, packed_schema=schema, packed_image=image,
-        )  # fmt: skip
-
-
-def read_shard(path: Path, codecs: Codecs) -> Iterator[Entry]:
-    """The packed worlds of a shard, in order.
-
-    Raises:
-        StoreError: it is damaged.
-    """
-    with _reading(path), closing(_open_shard(path)) as db:
-        for row in db.execute("SELECT * FROM worlds ORDER BY position"):
-            yield _entry(row, path, codecs)
-
-
-def read_domains(path: Path) -> list[DomainNote]:
-    """The domains of a shard's worlds.
-
-    Raises:
-        StoreError: it is damaged.
-    """
-    with _reading(path), closing(_open_shard(path)) as db:
-        return [DomainNote(*map(str, row)) for row in db.execute("SELECT * FROM domains ORDER BY id")]
-
-
-def count_worlds(path: Path) -> int:
-    """How many worlds a shard has.
-
-    Raises:
-        StoreError: it is damaged.
-    """
-    with _reading(path), closing(_open_shard(path)) as db:
-        return int(db.execute("SELECT count(*) FROM worlds").get)
-
-
-def write_shard(
-    path: Path, worlds: Iterable[tuple[int, World]], domains: dict[str, DomainNote], codecs: Codecs
-) -> None:
-    """Write (position, world) pairs to a new shard, which appears whole or not at all.
-
-    `domains` is read after the last world.
-
-    Raises:
-        StoreError: the disk is full or the folder cannot be written.
-    """
-    import apsw
-
-    partial = partial_path(path)
-    try:
-        with closing(apsw.Connection(str(partial))) as db:
-            # no journal and no syncs of SQLite's own: until the rename below nobody reads this file
-            for pragma in ("page_size = 4096", "journal_mode = OFF", "synchronous = OFF", f"user_version = {FORMAT}"):
-                db.execute(f"PRAGMA {pragma}").fetchall()
-            with db:
-                db.execute(_SHARD)
-                db.executemany(f"INSERT INTO worlds VALUES ({', '.join('?' * 10)})", (_row(*w, codecs) for w in worlds))
-                db.executemany("INSERT INTO domains VALUES (?, ?, ?, ?)", [domains[k] for k in sorted(domains)])
-        publish(partial, path)
-    except (apsw.FullError, apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError) as error:
-        raise unwritable(path, str(error)) from None
-    except OSError as error:
-        raise unwritable(path, error.strerror or str(error)) from None
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _row(position: int, world: World, codecs: Codecs) -> tuple[object, ...]:
-    recipe, counts = msgspec.json.encode(world.recipe).decode(), msgspec.json.encode(world.counts).decode()
-    schema = codecs.schemas.pack(msgspec.msgpack.encode(world.schema))
-    image = codecs.images.pack(world.image)
-    return (
-        position, world.id, recipe, world.digest, world.now, world.locale, counts, len(world.image), schema, image
-    )  # fmt: skip
-
-
-# --- files that are whole or absent
-
-
-def partial_path(path: Path) -> Path:
-    """The temporary name of a file that is being written."""
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
-
-
-def publish(partial: Path, path: Path) -> None:
-    """Sync a finished file to disk and give it its name; raises OSError."""
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that appears whole or not at all.
-
-    Raises:
-        StoreError: the disk is full or the folder cannot be written.
-    """
-    partial = partial_path(path)
-    try:
-        partial.write_bytes(data)
-        publish(partial, path)
-    except OSError as error:
-        raise unwritable(path, error.strerror or str(error)) from None
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def unwritable(path: Path, why: str, cure: str = "finished worlds are kept; mend that and add --resume") -> StoreError:
-    """The error for a file that cannot be written."""
-    return StoreError(f"{path} cannot be written ({why}); {cure}")

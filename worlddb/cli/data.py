@@ -34,7 +34,8 @@ from worlddb.cli.common import (
 def export(path: Path, kind: str, out: Path | None, workers: int | None) -> None:
     """Write the worlds of the store PATH (data/out if not given) as Parquet files.
 
-    The tables are worlds, tables, columns, keys, rules, and rows, which has every row of every world as JSON.
+    The tables are worlds, tables, columns, keys, rules; tasks, the gold (one row a call) and rejections (why the gate
+    refused others); and rows, which has every row of every world as JSON.
 
     \b
     Examples:
@@ -58,12 +59,15 @@ def query(words: tuple[str, ...], as_json: bool, as_csv: bool) -> None:
     """Run SQL (DuckDB's) over an export.
 
     PATH is its folder, or that of a store that was exported (data/out if not given).  Each exported table is a view:
-    worlds, tables, columns, keys, rules, rows.
+    worlds, tables, columns, keys, rules, tasks, gold, rejections, rows.
 
     \b
     Examples:
       worlddb query "SELECT domain, count(*) FROM worlds GROUP BY 1 ORDER BY 2 DESC"
       worlddb query "SELECT data->>'status' AS status, count(*) FROM rows WHERE entity = 'invoice' GROUP BY 1"
+      worlddb query "SELECT family, count(*), avg(calls) FROM tasks GROUP BY 1 ORDER BY 2 DESC"
+      worlddb query "SELECT t.instruction, g.name, g.call FROM tasks t JOIN gold g USING (task) LIMIT 9"
+      worlddb query "SELECT family, reason, sum(rejected) FROM rejections GROUP BY ALL ORDER BY 3 DESC"
       worlddb query data/small/export "SELECT kind, count(*) FROM rules GROUP BY 1" --csv
     """
     if len(words) > 2:

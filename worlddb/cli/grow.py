@@ -18,9 +18,15 @@ def _complete_profile(ctx: click.Context, param: click.Parameter, incomplete: st
 
 
 def _complete_suite(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from worlddb.spawner import suites
+    from worlddb.suites import suites
 
     return [CompletionItem(n, help=s.summary) for n, s in suites().items() if n.startswith(incomplete)]
+
+
+def _complete_task_profile(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from worlddb.tasks.shapes import task_profiles
+
+    return [CompletionItem(n, help=p.summary) for n, p in task_profiles().items() if n.startswith(incomplete)]
 
 
 @click.command()
@@ -29,6 +35,12 @@ def _complete_suite(ctx: click.Context, param: click.Parameter, incomplete: str)
 @click.option("--profile", shell_complete=_complete_profile, help="Size: default, tiny, small, large, huge or wide.")
 @click.option("--suite", shell_complete=_complete_suite, help="Seeds and a mix of profiles: train, eval or smoke.")
 @click.option("--domain", help="Grow this domain only: a name ('worlddb domains' lists them) or a file of your own.")
+@click.option("--tasks", type=int, metavar="N", help="Tasks for each world, 10 if not given; 0 for none.")
+@click.option(
+    "--task-profile",
+    shell_complete=_complete_task_profile,
+    help="How hard they are: easy, default, hard, nestful or randomworld.",
+)
 @click.option("--pools", type=click.Path(path_type=Path), help="Folder of your own value pools.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=DEFAULT_STORE, show_default=True, help="Folder to make."
@@ -41,20 +53,24 @@ def spawn(
     profile: str | None,
     suite: str | None,
     domain: str | None,
+    tasks: int | None,
+    task_profile: str | None,
     pools: Path | None,
     out: Path,
     resume: bool,
     workers: int | None,
 ) -> None:
-    """Grow worlds into a new store.
+    """Grow worlds, each with tasks for agents, into a new store.
 
-    The same options give the same worlds, whatever the number of workers.  A store that was interrupted, even by
+    The same options give the same worlds and tasks, whatever the number of workers.  A store that was interrupted, even by
     kill -9, keeps its finished shards of worlds; --resume grows the rest.
 
     \b
     Examples:
       worlddb spawn --n 1000
       worlddb spawn --n 50 --seed 7 --profile small --out data/small
+      worlddb spawn --n 100 --tasks 20 --task-profile hard --out data/hard
+      worlddb spawn --n 1000 --tasks 0 --out data/worlds
       worlddb spawn --suite eval --out data/eval
       worlddb spawn --resume
     """
@@ -64,11 +80,12 @@ def spawn(
     try:
         with progress("growing worlds") as report:
             store = spawn_store(
-                out, n, seed=seed, profile=profile, suite=suite, domain=domain, pools=pools, workers=workers,
-                resume=resume, progress=report,
+                out, n, seed=seed, profile=profile, suite=suite, domain=domain, tasks=tasks,
+                task_profile=task_profile, pools=pools, workers=workers, resume=resume, progress=report,
             )  # fmt: skip
     except KeyboardInterrupt:
         click.echo(f"{out} keeps what was finished; 'worlddb spawn --resume --out {out}' completes it", err=True)
         raise
     took, each = time.monotonic() - began, store.bytes / len(store) / 1000
-    click.echo(f"{len(store)} worlds in {out}: {took:.1f} s, {each:.1f} KB a world")
+    made = f" with {store.count_tasks()} tasks" if store.recipe.tasks else ""
+    click.echo(f"{len(store)} worlds in {out}{made}: {took:.1f} s, {each:.1f} KB a world")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from worlddb.cli.common import (
+    DEFAULT_STORE,
     json_option,
     note_unfinished,
     print_json,
@@ -16,6 +18,10 @@ from worlddb.cli.common import (
     store_argument,
     workers_option,
 )
+
+if TYPE_CHECKING:
+    from worlddb.check import Report
+    from worlddb.disjoint import Disjoint
 
 _store_option = click.option(
     "--store", type=click.Path(path_type=Path), help="Take the world from this store; else from data/out, or grow it."
@@ -39,17 +45,19 @@ def list_worlds(path: Path, domain: str, profile: str, locale: str, as_json: boo
       worlddb list
       worlddb list data/small --domain hotel --json
     """
-    from worlddb.catalog import worlds
+    from worlddb.catalog import task_counts, worlds
     from worlddb.store import open_store
 
     store = open_store(path)
     note_unfinished(store)
     found = worlds(store, domain, profile, locale)
+    tasks = task_counts(store)
+    rows = [{**w.model_dump(), "tasks": tasks.get(w.position, 0)} for w in found]
     if as_json:
-        print_json([w.model_dump() for w in found])
+        print_json(rows)
         return
-    columns = ("world", "profile", "locale", "tables", "columns", "rules", "rows", "title")
-    print_table(columns, [[getattr(w, c) for c in columns] for w in found])
+    columns = ("world", "profile", "locale", "tables", "columns", "rules", "rows", "tasks", "title")
+    print_table(columns, [[row[c] for c in columns] for row in rows])
 
 
 @click.command()
@@ -61,7 +69,7 @@ def list_worlds(path: Path, domain: str, profile: str, locale: str, as_json: boo
 @click.option("--mermaid", is_flag=True, help="Only an ER diagram, as Mermaid.")
 @click.option("--svg", type=click.Path(path_type=Path), help="Write an ER diagram to this SVG file instead.")
 def show(world: str, store: Path | None, profile: str, rows: int, rules: bool, mermaid: bool, svg: Path | None) -> None:
-    """Show one world: its schema as a tree, its rules, and some rows.
+    """Show one world: its schema as a tree, its rules, some rows, and the tasks that its store has.
 
     WORLD is an id (hotel-42), a seed (42) or an index in the store ('#12').
 
@@ -89,6 +97,12 @@ def show(world: str, store: Path | None, profile: str, rows: int, rules: bool, m
         for table, columns, sample in samples(found, rows):
             click.echo(f"\n{table}")
             print_table(columns, sample)
+        if found.holds_tasks and found.tasks:
+            click.echo("\ntasks")
+            print_table(
+                ("task", "family", "calls", "instruction"),
+                [(t.id, t.family, t.card.calls, t.instruction) for t in found.tasks],
+            )
 
 
 @click.command("open")
@@ -141,14 +155,20 @@ def stats(path: Path, as_json: bool, workers: int | None) -> None:
 
 
 @click.command()
-@store_argument
-@click.option("--regrow", is_flag=True, help="Grow each world again from its recipe, too, and compare.")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
+@click.option("--regrow", is_flag=True, help="Make each world and its tasks again from the recipe, too, and compare.")
 @click.option("--pools", type=click.Path(path_type=Path), help="The value pools that the store was grown with.")
 @click.option("--domain", default="", help="The domain file that the store was grown with.")
 @json_option
 @workers_option
-def check(path: Path, regrow: bool, pools: Path | None, domain: str, as_json: bool, workers: int | None) -> None:
-    """Check every world of the store PATH (data/out if not given): digest, integrity, foreign keys, rules.
+def check(
+    paths: tuple[Path, ...], regrow: bool, pools: Path | None, domain: str, as_json: bool, workers: int | None
+) -> None:
+    """Check every world and task of the store PATH (data/out if not given).
+
+    Worlds: digest, integrity, foreign keys, rules.  Tasks: the gold, played in the world, earns the reward, and doing
+    nothing does not; in a store of a suite, nothing is used that the suite holds out.  What the gate rejected, and why,
+    is shown as well.  Of several stores it is also shown that no two have a world or a structure of tasks in common.
 
     The exit status is 1 where anything is wrong.
 
@@ -156,16 +176,62 @@ def check(path: Path, regrow: bool, pools: Path | None, domain: str, as_json: bo
     Examples:
       worlddb check
       worlddb check data/small --regrow --json
+      worlddb check data/train data/eval
     """
     from worlddb.check import check_store
+    from worlddb.disjoint import check_disjoint
 
-    with progress("checking") as report:
-        found = check_store(path, regrow=regrow, pools=pools, domain=domain, workers=workers, progress=report)
+    found = []
+    for path in paths or (DEFAULT_STORE,):
+        with progress(f"checking {path}" if len(paths) > 1 else "checking") as report:
+            found.append(check_store(path, regrow=regrow, pools=pools, domain=domain, workers=workers, progress=report))
+    apart = check_disjoint(paths) if len(paths) > 1 else None
     if as_json:
-        print_json(found)
+        print_json({"stores": found, "content": apart.stores, "in_common": apart.pairs} if apart else found[0])
     else:
-        if found.faults:
-            print_table(("where", "fault"), [(f.where, f.what) for f in found.faults])
-        click.echo(f"{found.sound} of {found.worlds} worlds are sound")
-    if not found.ok:
+        for one in found:
+            _print_report(one, named=len(found) > 1)
+        if apart:
+            _print_disjoint(apart)
+    if not all(one.ok for one in found) or (apart and not apart.ok):
         raise SystemExit(1)
+
+
+def _print_report(found: Report, *, named: bool) -> None:
+    if found.faults:
+        print_table(("where", "fault"), [(f.where, f.what) for f in found.faults])
+    click.echo(f"{found.path + ': ' if named else ''}{found.sound} of {found.worlds} worlds are sound")
+    tasks = found.tasks
+    if not tasks.asked:
+        return
+    less = f"; {tasks.short} worlds have fewer" if tasks.short else ""
+    click.echo(f"{tasks.sound} of {tasks.admitted} tasks are sound, {tasks.asked} were asked for{less}")
+    click.echo(f"{tasks.structures} structures; {tasks.proposed} proposals\n")
+    print_table(
+        ("family", "tasks", "admitted", "proposed", "rate"),
+        [(f.family, f.tasks, f.admitted, f.proposed, f"{f.rate:.1%}") for f in tasks.families],
+    )
+    if tasks.rejected:
+        click.echo()
+        print_table(
+            ("family", "rejected because", "proposals"), [(r.family, r.reason, r.proposals) for r in tasks.rejected]
+        )
+    if tasks.figures:
+        click.echo()
+        print_table(("measured by the gate", "in all"), [(k, round(v, 4)) for k, v in tasks.figures.items()])
+    click.echo()
+
+
+def _print_disjoint(apart: Disjoint) -> None:
+    print_table(
+        ("store", "suite", "worlds", "tasks", "structures", "domains"),
+        [(s.path, s.suite, s.worlds, s.tasks, s.structures, s.domains) for s in apart.stores],
+    )
+    click.echo()
+    print_table(
+        ("in common", "worlds", "structures", "instructions", "domains"),
+        [(f"{p.one} and {p.other}", p.worlds, p.structures, p.instructions, p.domains) for p in apart.pairs],
+    )
+    for pair in apart.pairs:
+        for fault in pair.faults:
+            click.echo(f"{pair.one} and {pair.other}: {fault}")

@@ -1,4 +1,4 @@
-"""Submitted answers, by their kind.  An answer is one value, said in any usual form; a text that lists several is none of them."""
+"""Submitted answers, by their kind.  An answer is one value, in any usual form; a text that lists several is none of them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import orjson
 
 from worlddb.episode.matchers import SLACK, shown
+from worlddb.episode.moments import moment_of
 from worlddb.episode.rows import perfect
 from worlddb.tasks.goal import Answer, folded
 
@@ -64,7 +64,9 @@ _CODES = (
     "usd eur gbp jpy chf cad aud nzd sek nok dkk pln czk huf ron bgn try brl mxn ars clp cop pen inr cny krw sgd hkd twd thb "
     "idr myr php vnd zar ils aed sar egp uah rub isk kwd bhd tnd jod omr"
 )
-_SIGN = re.compile(rf"\b(?:{_CODES.replace(' ', '|')})\b|(?:[A-Z]{{1,3}})?\$|kr\.?|zł|Kč|Ft|R\$|[€£¥₹₩₺₽₴₪฿₫₱₦₡₲¢]", re.IGNORECASE)
+_SIGN = re.compile(
+    rf"\b(?:{_CODES.replace(' ', '|')})\b|(?:[A-Z]{{1,3}})?\$|kr\.?|zł|Kč|Ft|R\$|[€£¥₹₩₺₽₴₪฿₫₱₦₡₲¢]", re.IGNORECASE
+)
 _PLAIN = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d{1,3})?")
 _GROUPED = (
     re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?"),
@@ -156,83 +158,6 @@ def _flag(wanted: Answer, given: Any) -> bool:
 
 # --- moments
 
-_MONTHS = ("january february march april may june july august september october november december").split()
-_DAYS = re.compile(r"^(mon|tue|tues|wed|wednes|thu|thur|thurs|fri|sat|satur|sun)(day)?,?\s+")
-_ISO = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})")
-_DOTTED = re.compile(r"(\d{1,2})\.\s?(\d{1,2})\.\s?(\d{4})")
-_SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
-_WORDED = re.compile(r"(\d{1,2})(?:st|nd|rd|th|\.)?(?: of)?[ -]([a-z]+)\.?,?[ -](\d{4})")
-_MONTH_FIRST = re.compile(r"([a-z]+)\.? (\d{1,2})(?:st|nd|rd|th)?,? (\d{4})")
-_TIME = re.compile(r"(\d{1,2})(?::(\d\d))?(?::(\d\d)(?:\.\d+)?)?\s?([ap])?\.?(?:m\.?)?")
-
-
-def moment_of(text: str) -> tuple[str, str] | None:
-    """Date 'YYYY-MM-DD' and time ('' where there is none, 'HH:MM' or 'HH:MM:SS') in UTC that a text is; None for any other."""
-    plain = _DAYS.sub("", folded(text))
-    for pattern, order in _DATES:
-        match = pattern.match(plain)
-        if match is None:
-            continue
-        parts = order(match)
-        rest = plain[match.end() :]
-        time = _time(rest)
-        if parts is None or time is None:
-            return None
-        return _utc(parts, *time)
-    return None
-
-
-def _month(word: str) -> int:
-    found = [i for i, name in enumerate(_MONTHS, 1) if len(word) >= 3 and name.startswith(word) or word == "sept" and i == 9]
-    return found[0] if found else 0
-
-
-def _slashed(match: re.Match[str]) -> tuple[int, int, int] | None:
-    """3/25/2026 and 25/3/2026 can only mean one day; 3/4/2026 could mean two, and is taken for none."""
-    one, two, year = (int(match[i]) for i in (1, 2, 3))
-    if one != two and one <= 12 and two <= 12:
-        return None
-    return (year, two, one) if one > 12 else (year, one, two)
-
-
-_DATES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], tuple[int, int, int] | None]], ...] = (
-    (_ISO, lambda m: (int(m[1]), int(m[2]), int(m[3]))),
-    (_DOTTED, lambda m: (int(m[3]), int(m[2]), int(m[1]))),
-    (_SLASHED, _slashed),
-    (_WORDED, lambda m: (int(m[3]), _month(m[2]), int(m[1]))),
-    (_MONTH_FIRST, lambda m: (int(m[3]), _month(m[1]), int(m[2]))),
-)
-
-
-def _time(rest: str) -> tuple[str, str] | None:
-    """Time and zone of what follows a date; None where it is neither."""
-    rest = re.sub(r"^(?:t|,|\s|at\b)+", "", rest)
-    zone = re.search(r"\s?(z|utc|gmt|[+-]\d\d:?\d\d)$", rest)
-    if zone:
-        rest = rest[: zone.start()]
-    if not rest:
-        return ("", "") if not zone else None
-    match = _TIME.fullmatch(rest.strip())
-    if match is None or (match[2] is None and match[4] is None):
-        return None
-    hour = int(match[1])
-    if match[4]:
-        if not 1 <= hour <= 12:
-            return None
-        hour = hour % 12 + (12 if match[4] == "p" else 0)
-    time = f"{hour:02d}:{match[2] or '00'}" + (f":{match[3]}" if match[3] else "")
-    return time, zone[1] if zone else ""
-
-
-def _utc(parts: tuple[int, int, int], time: str, zone: str) -> tuple[str, str] | None:
-    date = "{:04d}-{:02d}-{:02d}".format(*parts)
-    offset = "+00:00" if zone in ("", "z", "utc", "gmt") else zone
-    try:
-        found = datetime.fromisoformat(f"{date}T{time or '00:00'}{offset}").astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-    return found.strftime("%Y-%m-%d"), found.strftime("%H:%M:%S")[: len(time)]
-
 
 def _date(wanted: Answer, given: Any) -> bool:
     found = moment_of(given) if isinstance(given, str) else None
@@ -283,7 +208,9 @@ def _listed(text: str) -> list[list[str]]:
         return [found] if isinstance(found, list) else []
     if _words(text) in NOTHING:
         return [[]]
-    lines = [line for line in (re.sub(r"^\s*(?:[-*•]|\d{1,4}[.)])\s+", "", t) for t in text.splitlines()) if line.strip()]
+    lines = [
+        line for line in (re.sub(r"^\s*(?:[-*•]|\d{1,4}[.)])\s+", "", t) for t in text.splitlines()) if line.strip()
+    ]
     readings = [[text], lines, text.split(";"), text.split(",")]
     commas = re.sub(r",?\s+(?:and|und|et|&)\s+", ",", text)
     readings.append(commas.split(","))
@@ -292,7 +219,9 @@ def _listed(text: str) -> list[list[str]]:
 
 def _items(wanted: Answer, given: Sequence[Any]) -> bool:
     each = [
-        Answer(kind=wanted.item or "text", value=v, tolerance=wanted.tolerance, minor=wanted.minor, aliases=_own(wanted, v))
+        Answer(
+            kind=wanted.item or "text", value=v, tolerance=wanted.tolerance, minor=wanted.minor, aliases=_own(wanted, v)
+        )
         for v in wanted.value
     ]
     if wanted.kind == "list":
@@ -327,7 +256,11 @@ def _record(wanted: Answer, given: Any) -> bool:
         return False
     named = {_name(k): v for k, v in given.items()}
     parts = {_name(k): msgspec.convert(v, Answer) for k, v in wanted.value.items()}
-    return len(named) == len(given) and named.keys() == parts.keys() and all(accepts(p, named[k]) for k, p in parts.items())
+    return (
+        len(named) == len(given)
+        and named.keys() == parts.keys()
+        and all(accepts(p, named[k]) for k, p in parts.items())
+    )
 
 
 def _name(key: Any) -> str:

@@ -6,7 +6,7 @@ itself, within its savepoint, was never there for anyone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from worlddb.episode.matchers import test_of
@@ -26,6 +26,7 @@ from worlddb.tasks.goal import (
 )
 from worlddb.tools.model import Tool
 from worlddb.tools.session import Entry
+from worlddb.tools.toolset import Toolset
 from worlddb.world.diff import Change
 
 Read = tuple[str, Key]
@@ -33,13 +34,17 @@ Confirmed = Callable[[Entry], bool]
 """Whether the user had confirmed a call before it was made."""
 
 
+def tool_of(tools: Toolset | None, entry: Entry) -> Tool | None:
+    """The tool that an entry called; None where there is none of that name."""
+    return tools[entry.name] if tools is not None and entry.name in tools else None
+
+
 class Conduct:
     """An episode's calls, as bans are judged on them."""
 
     def __init__(
-        self, schema: Schema, journal: Sequence[Entry], tools: Mapping[str, Tool], window: Window, confirmed: Confirmed
+        self, schema: Schema, journal: Sequence[Entry], tools: Toolset | None, window: Window, confirmed: Confirmed
     ) -> None:
-        """`tools` by public name."""
         self._forms, self._journal, self._tools = forms_of(schema), journal, tools
         self._window, self._confirmed = window, confirmed
 
@@ -64,7 +69,7 @@ class Conduct:
                         yield entry.number, f"{self._say(change)} without the user's consent"
 
     def _key(self, entry: Entry) -> str:
-        tool = self._tools.get(entry.name)
+        tool = tool_of(self._tools, entry)
         return "" if tool is None else tool.key
 
     def _events(self, table: str, op: str, key: Key | None = None) -> Iterator[tuple[Entry, Change]]:
@@ -132,9 +137,9 @@ def unread(
     for entry in journal:
         if not missing:
             break
-        if entry.covers is not None:
-            left = frozenset(wanted - known)
-            known.update(r for r in covered(entry, left) if r in left)
+        left = frozenset(wanted - known)
+        if entry.result.ok and (found := left.intersection(covered(entry, left))):
+            known |= found
             missing = _lacking(open_needs, known)
     return missing
 

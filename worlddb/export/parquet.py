@@ -1,6 +1,7 @@
 """Export to Parquet: what the catalogue says, and every row of every world, so that SQL reaches inside the worlds.
 
     worlds/ tables/ columns/ keys/ rules/   one file per shard; the columns are the fields of worlddb/describe.py
+    tasks/ gold/ rejections/                one file per shard; of worlddb/describe_tasks.py
     rows/shard=00000/                       one row per row: world, table, entity, primary key, and the data as JSON
 
 Shards are read one at a time, so memory does not grow with the store.
@@ -16,12 +17,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 import msgspec
 
+from worlddb.codecs import read_codecs
 from worlddb.describe import KINDS, describe
+from worlddb.describe_tasks import GoldRow, gold_rows
 from worlddb.errors import StoreError
+from worlddb.files import unwritable
 from worlddb.parallel import each, worker_count
 from worlddb.schema.rules import quote
+from worlddb.shards import read_domains, read_shard, shard_path
 from worlddb.spawner import Progress
-from worlddb.store import Store, StoreRecipe, open_store, read_codecs, read_domains, read_shard, shard_path, unwritable
+from worlddb.store import Store, StoreRecipe, open_store
 from worlddb.world.model import World
 
 if TYPE_CHECKING:
@@ -29,8 +34,9 @@ if TYPE_CHECKING:
 
 MANIFEST = "export.json"
 CURE = "free space, or choose another --out, and export again"
-TABLES = (*KINDS, "rows")
+TABLES = (*KINDS, "gold", "rows")
 """Names of the exported tables."""
+OF_TASKS = ("tasks", "gold", "rejections")
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -93,12 +99,17 @@ def export(
     return target
 
 
+def read_manifest(folder: Path) -> Manifest:
+    """What an export says that it is; raises OSError and msgspec.MsgspecError."""
+    return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+
+
 def _is_done(target: Path, manifest: Manifest) -> bool:
     """True where `target` has this export; False where there is none, or an older one of this store, to replace."""
     try:
         if not any(target.iterdir()):
             return False
-        there = msgspec.json.decode((target / MANIFEST).read_bytes(), type=Manifest)
+        there = read_manifest(target)
     except FileNotFoundError:
         if not target.exists():
             return False
@@ -144,6 +155,9 @@ def export_shard(job: Job) -> int:
     found = describe(entries, read_domains(path))
     for name, kind in KINDS.items():
         _write(job.out / name / f"{job.number:05d}.parquet", kind, getattr(found, name))
+    _write(
+        job.out / "gold" / f"{job.number:05d}.parquet", GoldRow, [row for entry in entries for row in gold_rows(entry)]
+    )
     rows = [row for entry in entries for row in world_rows(entry.world())]
     folder = job.out / "rows" / f"shard={job.number:05d}"
     folder.mkdir()

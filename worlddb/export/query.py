@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from worlddb.errors import QueryError, StoreError
-from worlddb.export.parquet import MANIFEST, TABLES, export_path
+from worlddb.export.parquet import MANIFEST, OF_TASKS, TABLES, export_path, read_manifest
 
 
 class Answer(NamedTuple):
@@ -18,7 +18,8 @@ class Answer(NamedTuple):
 
 
 def query(path: str | Path, sql: str) -> Answer:
-    """Run SQL over the views worlds, tables, columns, keys, rules and rows of an export, or of a store that has one.
+    """Run SQL over an export, or that of a store; its views are worlds, tables, columns, keys, rules, tasks, gold, rejections
+    and rows.
 
     Raises:
         StoreError: `path` holds no export.
@@ -33,7 +34,7 @@ def query(path: str | Path, sql: str) -> Answer:
         try:
             # nothing is fetched from the network: a missing extension is an error, at once
             db.execute("SET autoinstall_known_extensions = false")
-            for name in TABLES:
+            for name in _tables(home):
                 db.execute(f"CREATE VIEW {name} AS SELECT * FROM {_source(home, name)}")
             relation = db.execute(sql)
             columns = [str(d[0]) for d in relation.description or ()] if relation else []
@@ -42,6 +43,12 @@ def query(path: str | Path, sql: str) -> Answer:
             raise QueryError(one_line(str(error))) from None
         except RuntimeError as error:  # how DuckDB reports Ctrl-C
             raise KeyboardInterrupt from error
+
+
+def _tables(home: Path) -> list[str]:
+    """The tables of an export; one that was made before there were tasks lacks those of tasks."""
+    old = read_manifest(home).recipe.format < 2
+    return [name for name in TABLES if not (old and name in OF_TASKS and not (home / name).exists())]
 
 
 def _source(home: Path, name: str) -> str:

@@ -13,21 +13,22 @@ from typing import Any
 
 import msgspec
 
+from worlddb.gate.trials import Trials
 from worlddb.heldout import Scope
 from worlddb.rng import Stream
 from worlddb.tasks.answer import answer_of, labels, needs_of
-from worlddb.tasks.compile import goal_of, window_in
+from worlddb.tasks.compile import goal_of
 from worlddb.tasks.draft import Draft
 from worlddb.tasks.enact import Gold, Stuck, enact
+from worlddb.tasks.forms import window_in
 from worlddb.tasks.goal import Goal
 from worlddb.tasks.ground import Ground
 from worlddb.tasks.model import Task
 from worlddb.tasks.plan import Find, Plan
 from worlddb.tasks.propose import Candidate, Proposer
-from worlddb.tasks.say import Lexicon, Unsayable, read, same, say
+from worlddb.tasks.say import Lexicon, Said, Unsaid, say
 from worlddb.tasks.shapes import Shape, task_profile
 from worlddb.tasks.sql import proof_of, prove
-from worlddb.gate.trials import Trials
 from worlddb.world.model import World
 
 TRIES = 60
@@ -74,6 +75,9 @@ class _Gate:
         self.stream = Stream(world.recipe.seed, "tasks", str(world.recipe), profile)
         self.proposer = Proposer(self.ground, task_profile(profile), self.stream.child("plans"))
         self.shapes = [task_profile(profile).draw(self.stream.child("shape", str(i))) for i in range(n)]
+        families = task_profile(profile).families
+        names, weights = list(families), list(families.values())
+        self.proposer.due.update(self.stream.child("family", str(i)).weighted(names, weights) for i in range(n))
         self.lexicon = Lexicon(world.schema, self.ground.words, world.locale, world.now)
         self.tasks: list[Task] = []
         self.seen: set[str] = set()
@@ -94,20 +98,23 @@ class _Gate:
                 continue
             places = self._places(found, open_, late=turn > TRIES * self.n * 2 // 3)
             if not places:
+                self.proposer.missed(family)
                 self.rejected[f"{family}: another shape"] += 1
                 continue
             try:
                 made = self._admitted(found)
             except Rejected as rejected:
+                self.proposer.missed(family)
                 self.rejected[f"{family}: {rejected.reason}"] += 1
                 continue
             except Stuck as stuck:
                 self.rejected[f"{family}: {stuck.reason}"] += 1
                 continue
             self.tasks += made
-            self.proposer.made[family] += len(made)
+            self.proposer.due[family] -= 1
             self.seen |= {t.card.skeleton for t in made}
-            for shape in places:
+            for shape, task in zip(places, made, strict=True):
+                self.figures["unmet"] += not shape.met_by(task.card)
                 open_.remove(shape)
         return Batch(
             tasks=tuple(self.tasks), proposed=proposed, rejected=dict(sorted(self.rejected.items())),
@@ -115,14 +122,12 @@ class _Gate:
         )  # fmt: skip
 
     def _places(self, found: tuple[Candidate, ...], open_: list[Shape], *, late: bool) -> list[Shape]:
-        """The open shapes that candidates fill; late in the day any will do, and that is counted."""
+        """The open shapes that candidates fill; late in the day the nearest will do, and that is counted."""
         left, places = list(open_), list[Shape]()
         for one in found:
             fit = next((s for s in left if s.met_by(one.card)), None)
-            if fit is None and (late or len(found) > 1) and left:
+            if fit is None and late and left:
                 fit = min(left, key=lambda s: (s.writes != (one.card.writes > 0), abs(s.least - one.card.calls)))
-                if late:
-                    self.figures["unmet"] += 1
             if fit is None:
                 return []
             left.remove(fit)
@@ -148,9 +153,7 @@ class _Gate:
             raise Rejected("nothing to do")
         goal = self._goal(plan, gold)
         said = self._said(plan, id)
-        proofs = {
-            n.name: proof_of(self.ground.schema, plan, n.name) for n in plan.nodes if isinstance(n, Find)
-        }
+        proofs = {n.name: proof_of(self.ground.schema, plan, n.name) for n in plan.nodes if isinstance(n, Find)}
         task = Task(
             id=id, family=plan.family, instruction=said.text, persona=said.persona, register=said.register, plan=plan,
             gold=gold.calls, goal=goal, card=card, proofs=proofs, answer=self._submitted(plan, gold), twin=twin,
@@ -200,14 +203,12 @@ class _Gate:
     def _wanted(self, plan: Plan, where: Any) -> tuple[Any, ...]:
         return Draft.again(self.ground, plan).wanted(where)
 
-    def _said(self, plan: Plan, id: str) -> Any:
+    def _said(self, plan: Plan, id: str) -> Said:
+        """The instruction; it has been read back and means this plan."""
         try:
-            said = say(self.lexicon, self.ground.toolset, plan, self.stream.child("say", id))
-        except Unsayable as unsayable:
-            raise Rejected(f"no words for it ({unsayable.reason})") from None
-        if not same(read(self.lexicon, self.ground.toolset, said.text), plan):
-            raise Rejected("the words mean something else")
-        return said
+            return say(self.lexicon, self.ground.toolset, plan, self.stream.child("say", id))
+        except Unsaid as unsaid:
+            raise Rejected("no words for it") from unsaid
 
     def _submitted(self, plan: Plan, gold: Gold) -> Any:
         """The gold's answer as an agent might submit it."""

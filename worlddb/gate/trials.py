@@ -11,19 +11,23 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import apsw
 import orjson
 
 from worlddb.episode.verdict import Verdict
-from worlddb.episode.verify import judge_session
+from worlddb.episode.verify import UNANSWERED, Trail, verdict_on, verify
 from worlddb.rng import Stream
+from worlddb.tasks.effects.desk import Lost
+from worlddb.tasks.effects.run import run_by_sql
 from worlddb.tasks.enact import Gold, enact
+from worlddb.tasks.forms import forms_of, window_in
 from worlddb.tasks.ground import Ground, flat
 from worlddb.tasks.model import GoldCall, Task
 from worlddb.tasks.plan import Const, parts
-from worlddb.tasks.sql import run_by_sql
 from worlddb.tools.keys import call_of
 from worlddb.tools.model import Tool
 from worlddb.tools.session import Session, Start
+from worlddb.world.host import Broken
 
 ELSEWHERE = Start(clock=3 * 86_400 + 4_321, ids=1_000)
 """Another clock and other running numbers: a right verdict depends on neither."""
@@ -49,7 +53,7 @@ class Trials:
         self.ground, self.task, self.gold, self.stream = ground, task, gold, stream
         self.steps: list[Step] = [(c.tool, c.arguments) for c in task.gold]
         self.writes = [i for i, c in enumerate(task.gold) if c.writes]
-        self.right = self.gold.session.diff()
+        self._right = self._rows(gold.session)
         self.statements: tuple[str, ...] = ()
         self.figures: Counter[str] = Counter()
 
@@ -77,10 +81,10 @@ class Trials:
             session.call(call.name, call.arguments)
         return session
 
-    def judge(self, session: Session, answer: Any = None) -> Verdict:
+    def judge(self, session: Session, answer: Any = UNANSWERED) -> Verdict:
         """The verdict on a session, were this the answer submitted."""
         self.figures["verdicts"] += 1
-        return judge_session(session, self.task.goal, answer)
+        return verify(self.task.goal, session, answer)
 
     def must_pass(self, name: str, session: Session, answer: Any) -> None:
         """Count a run that must be paid."""
@@ -108,14 +112,29 @@ class Trials:
         for call, entry in zip(self.task.gold, self.gold.session.journal, strict=True):
             tool = self.ground.toolset.by_key(call.tool)
             assert tool is not None
-            free = {p.key for p in flat(tool.params) if p.role in ("limit", "cursor", "choice", "sort") or p.convert == "flag"}
+            free = {
+                p.key
+                for p in flat(tool.params)
+                if p.role in ("limit", "cursor", "choice", "sort") or p.convert == "flag"
+            }
             for value in _scalars({k: v for k, v in call.arguments.items() if k not in free and k != "offset"}):
                 if value not in stated and value not in worked and value not in shown:
                     raise Failed("an argument comes from nowhere")
             shown |= set(_scalars(entry.result.data))
-        if self.task.plan.asked and self.task.plan.asked.shape == "value" and isinstance(self.task.answer, str):
-            if self.task.answer.casefold() in self.task.instruction.casefold():
-                raise Failed("the instruction says the answer")
+        answer = self.task.answer
+        if isinstance(answer, str) and answer.casefold() in self.task.instruction.casefold():
+            raise Failed("the instruction says the answer")
+
+    def _rows(self, session: Session) -> bytes:
+        """The net changes of a session, what its clock wrote aside."""
+        forms = forms_of(self.ground.schema)
+        found = []
+        for change in session.diff():
+            kept = [i for i, kind in enumerate(forms[change.table].classes) if kind not in ("clock", "bookkeeping")]
+            before, after = ([row[i] for i in kept] if row else None for row in (change.before, change.after))
+            if before != after:
+                found.append([change.table, list(change.key), before, after])
+        return orjson.dumps(found, default=repr)
 
     def _consts(self) -> Iterator[Const]:
         for node in self.task.plan.nodes:
@@ -136,16 +155,26 @@ class Trials:
 
     def done_by_sql(self) -> None:
         """The second gold: the same answer, and a change that the verifier takes for the same."""
-        run = run_by_sql(self.ground.world, self.ground.toolset, self.task.plan)
+        try:
+            run = run_by_sql(self.ground.world, self.ground.toolset, self.task.plan)
+        except (Lost, Broken, apsw.Error) as error:
+            raise Failed("SQL cannot do it") from error
         self.statements = run.statements
+        answer = run.answer
+        if isinstance(self.task.answer, dict):
+            answer = dict(zip(self.task.answer, answer, strict=True))
+        trail = Trail(self.ground.schema, run.diff, window_in(self.gold.session), answer)
+        if verdict_on(self.task.goal, lambda: trail).reward != 1:
+            raise Failed("SQL comes to something else")
+        self.figures["paid"] += 1
 
     def idle(self) -> None:
         """Nothing is done, with and without the right answer."""
-        self.must_fail("doing nothing", self.play([]), None, 0.0)
+        self.must_fail("doing nothing", self.play([]), UNANSWERED, 0.0)
         if self.task.plan.asked is not None:
             self.must_fail("a lucky guess", self.play([]), self.task.answer)
         if self.task.goal.answers and self.task.answer is not None:
-            self.must_fail("no answer", self.play(self.steps), None)
+            self.must_fail("no answer", self.play(self.steps), UNANSWERED)
 
     def reordered(self) -> None:
         """Changes that do not depend on one another may be made in any order."""
@@ -164,7 +193,7 @@ class Trials:
         """The gold with one thing wrong."""
         for name, steps in self._mutants():
             session = self.play(steps)
-            if _rows(session) == _rows(self.gold.session):
+            if self._rows(session) == self._right:
                 continue  # it made no difference
             self.figures["mutants"] += 1
             if self.judge(session, self.task.answer).reward == 0:
@@ -202,7 +231,7 @@ class Trials:
 
     def _something_else(self) -> Step | None:
         """A change that nobody asked for, of a row that the gold leaves alone."""
-        touched = {(c.table, c.key) for c in self.right}
+        touched = {(c.table, c.key) for c in self.gold.session.diff()}
         for tool in self.stream.child("else").shuffled(self.ground.writers):
             needed = [p for p in tool.params if p.required]
             if tool.kind not in ("transition", "archive", "restore", "delete") or len(needed) != 1:
@@ -220,11 +249,15 @@ class Trials:
 
     def careless(self) -> None:
         """At random, everywhere, and away with everything: with the right answer to boot."""
-        for name, steps in (("random calls", self._random()), ("everywhere the same", self._spray()), ("deleting", self._delete())):
+        for name, steps in (
+            ("random calls", self._random()),
+            ("everywhere the same", self._spray()),
+            ("deleting", self._delete()),
+        ):
             if steps:
                 session = self.play(steps)
-                if _rows(session) != _rows(self.gold.session):
-                    self.must_fail(name, session, None, LOOSE if name != "everywhere the same" else 1.0)
+                if self._rows(session) != self._right:
+                    self.must_fail(name, session, UNANSWERED, LOOSE if name != "everywhere the same" else 1.0)
 
     def _random(self) -> list[Step]:
         found: list[Step] = []
@@ -241,7 +274,9 @@ class Trials:
             key, arguments = self.steps[i]
             tool = self.ground.toolset.by_key(key)
             assert tool is not None
-            param = next((p for p in tool.params if p.role == "key" and p.table == tool.table and p.key in arguments), None)
+            param = next(
+                (p for p in tool.params if p.role == "key" and p.table == tool.table and p.key in arguments), None
+            )
             if param is not None and not isinstance(arguments[param.key], list):
                 rows = [r[param.column] for r in self.ground.table(tool.table)]
                 some = self.stream.child("spray").sample(rows, min(SPRAYED, len(rows)))
@@ -271,9 +306,3 @@ def _scalars(value: Any) -> Iterator[Any]:
             yield from _scalars(inner)
     elif value is not None:
         yield int(value) if isinstance(value, bool) else value
-
-
-def _rows(session: Session) -> bytes:
-    """The net rows of a session."""
-    return orjson.dumps([list(c) for c in session.diff()], default=repr)
-

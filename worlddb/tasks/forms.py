@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from worlddb.schema.model import Schema, Table
@@ -31,10 +32,15 @@ class Window(NamedTuple):
         return self.low[: len(text)] <= text <= self.high[: len(text)]
 
 
+@lru_cache(4096)
+def clock_text(now: int) -> str:
+    """A moment, Unix seconds, as the world stores it: 'YYYY-MM-DD HH:MM:SS'."""
+    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
 def window_of(began: int, now: int) -> Window:
     """The window between two clocks, Unix seconds."""
-    low, high = (datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%d %H:%M:%S") for t in (began, now))
-    return Window(low, high)
+    return Window(clock_text(began), clock_text(now))
 
 
 def window_in(session: Session) -> Window:

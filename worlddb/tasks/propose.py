@@ -40,8 +40,8 @@ class Proposer:
 
     def __init__(self, ground: Ground, profile: TaskProfile, stream: Stream) -> None:
         self.ground, self.profile, self.stream = ground, profile, stream
-        self.made: Counter[str] = Counter()
-        """Family -> tasks that were kept."""
+        self.due: Counter[str] = Counter()
+        """Family -> tasks that are still wanted of it; a pair of twins is one."""
         self._fruitless: Counter[str] = Counter()
         self._turn = 0
 
@@ -52,15 +52,18 @@ class Proposer:
         family = self._family(stream, shape)
         proposal = self._plans(family, shape, stream)
         if proposal is None:
-            self._fruitless[family] += 1
+            self.missed(family)
             return family, "nothing proposed"
         plans = proposal if isinstance(proposal, tuple) else (proposal,)
         try:
             return family, tuple(self.carry_out(plan, stream, shape) for plan in plans)
-        except Stuck as stuck:
-            return family, stuck.reason
-        except BrokenPromise:
-            return family, "a tie"
+        except (Stuck, BrokenPromise) as error:
+            self.missed(family)
+            return family, error.reason if isinstance(error, Stuck) else "a tie"
+
+    def missed(self, family: str) -> None:
+        """Note that a proposal of a family led to nothing: it comes less often."""
+        self._fruitless[family] += 1
 
     def carry_out(self, plan: Plan, stream: Stream, shape: Shape) -> Candidate:
         """The candidate of a plan.
@@ -73,16 +76,15 @@ class Proposer:
         return Candidate(plan, gold, card_of(self.ground, plan, gold))
 
     def _family(self, stream: Stream, shape: Shape) -> str:
-        """A family by its weight; those that are there already, and those that led to nothing, come less often."""
-        names = [f for f in self.profile.families if _may(f, shape)]
-        weights = [
-            max(1, 100 * self.profile.families[f] // ((1 + self.made[f]) * (1 + self._fruitless[f] // 4)))
-            for f in names
-        ]
+        """A family that is still due, those first whose golds usually are of that length; any, once none is due."""
+        due = [f for f in self.due if self.due[f] > 0 and _may(f, shape)]
+        names = due or [f for f in self.profile.families if f != "denied" and _may(f, shape)] or list(self.profile.families)
+        weights = [max(1, 60 * _usual(f, shape) // (1 + self._fruitless[f])) for f in names]
         return stream.weighted(names, weights)
 
     def _plans(self, family: str, shape: Shape, stream: Stream) -> Proposal:
-        depth = stream.pick(self.profile.depth) + (1 if shape.least >= LONG and stream.chance(0.3) else 0)
+        depth = stream.pick(self.profile.depth)
+        depth = min(depth, shape.most - 1) if shape.most < 3 else max(depth, 1) if shape.least > 3 else depth
         draft = Draft(self.ground, stream.child("draft"))
         if family == "several":
             return self._several(draft, shape, depth, stream)
@@ -113,6 +115,18 @@ def _may(family: str, shape: Shape) -> bool:
     if family == "denied":
         return True  # one twin writes, the other does not
     return shape.writes or family == "several"
+
+
+USUAL = {
+    "question": (1, 4), "single": (2, 3), "chain": (3, 7), "conditional": (2, 4), "for_all": (3, 7), "create": (2, 5),
+    "workflow": (3, 5), "repair": (3, 6), "denied": (1, 3), "reckon_act": (2, 4), "several": (4, 20),
+}  # fmt: skip
+"""Family -> calls that most of its golds have; measured, and only a hint where to look first."""
+
+
+def _usual(family: str, shape: Shape) -> int:
+    low, high = USUAL[family]
+    return 6 if shape.least <= high and low <= shape.most else 1
 
 
 def _calls(draft: Draft) -> int:

@@ -24,6 +24,17 @@ Seen = tuple[str, tuple[int, ...], list[tuple[Any, ...]]]
 """Rows that a call showed, as they came: table key, positions of the primary key, rows.  `reads_of` makes Reads of them."""
 
 
+class Covers(NamedTuple):
+    """Rows that an answer stood for without showing them: an aggregate's, or all that a page's total counts."""
+
+    table: str
+    sql: str
+    """The query of these rows, or of their primary keys alone."""
+    binds: dict[str, Any]
+    at: tuple[int, ...] = ()
+    """Positions of the primary key; empty: the query's rows are the keys."""
+
+
 class Refusal(Exception):
     """Stops a program; never leaves this room."""
 
@@ -39,8 +50,7 @@ class Outcome(NamedTuple):
     error: Error | None
     changes: tuple[Change, ...] = ()
     seen: Sequence[Seen] = ()
-    covers: tuple[str, str, dict[str, Any]] | None = None
-    """Table, SQL of primary keys, and bound values: of an aggregate's rows, for whoever wants to know them later."""
+    covers: Covers | None = None
 
 
 class Runner:
@@ -58,6 +68,7 @@ class Runner:
             self._names.setdefault(field.key, field.name)
             self._names[f"item_{field.key}"] = field.name
         self._answer = _Answer(tool.reply)
+        self._counted = _counted(tool.reply)
         self._writing = bool(tool.steps) and not tool.read_only
 
     def run(self, host: Host, arguments: Any, now: str) -> Outcome:
@@ -145,8 +156,20 @@ class Runner:
             raise Refusal(self._error(reply.missing, binds, ""))
         covers = None
         if reply.covers:
-            covers = (reply.covers[0], text_of(reply.covers[1], binds), binds)
+            covers = Covers(reply.covers[0], text_of(reply.covers[1], binds), binds)
+        elif self._counted is not None:
+            table, at = reply.keys[0]
+            covers = Covers(table, text_of(self._counted, binds), binds, at)
         return Outcome(data, None, (), seen, covers)
+
+
+def _counted(reply: Reply) -> Statement | None:
+    """The query of all rows that a page answer counts in its total, in the page's columns; None where it counts none."""
+    head, _, tail = reply.query.sql.rpartition(" ORDER BY ")
+    if reply.shape != "page" or reply.total is None or not reply.keys or not head or " LIMIT " not in tail:
+        return None
+    choices = {k: v for k, v in reply.query.choices.items() if f"{{{k}}}" in head}
+    return Statement(sql=head, clauses=reply.query.clauses, choices=choices)
 
 
 def reads_of(seen: Sequence[Seen]) -> tuple[Read, ...]:

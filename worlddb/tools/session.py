@@ -18,7 +18,7 @@ import orjson
 
 from worlddb.errors import BadRequest
 from worlddb.tools.arguments import LONGEST, shown
-from worlddb.tools.engine import Outcome, Read, Seen, reads_of
+from worlddb.tools.engine import Covers, Outcome, Read, Seen, reads_of
 from worlddb.tools.model import Call, Error, Result
 from worlddb.tools.toolset import Toolset
 from worlddb.world import clock
@@ -66,8 +66,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[Change, ...] = ()
     """Net row changes of this call; none where it failed."""
     seen: Sequence[Seen] = ()
-    covers: tuple[str, str, dict[str, Any]] | None = None
-    """For an aggregate: the table and the query of the primary keys of the rows that it stands for; see `Session.covered`."""
+    covers: Covers | None = None
+    """For an aggregate, or a page with a total: the rows that it stands for; see `Session.covered`."""
 
     @property
     def arguments(self) -> Any:
@@ -199,17 +199,19 @@ class Session:
             return host.looked(sql, binds)
 
     def covered(self, entry: Entry) -> tuple[Read, ...]:
-        """The rows that an aggregate of the journal stood for, as they were then."""
+        """The rows that an aggregate of the journal, or the total of a page, stood for, as they were then."""
         if entry.covers is None:
             return ()
-        table, sql, binds = entry.covers
+        table, sql, binds, at = entry.covers
         writes = sum(e.wrote for e in self.journal[: entry.number])
-        past = self.fork()
+        past = self if writes == len(self._log.marks) else self.fork()
         host = host_of(self.world)
         with host.lock:
-            past._cut(writes)
+            if past is not self:
+                past._cut(writes)
             host.turn_to(past._log)
-            return tuple((table, tuple(row)) for row in host.rows(sql, binds))
+            rows = host.rows(sql, binds)
+        return tuple((table, tuple([row[i] for i in at]) if at else tuple(row)) for row in rows)
 
     # --- branching
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from worlddb.errors import StoreError
+from worlddb.errors import StoreError, UnknownName
 from worlddb.schema.model import Schema
 
 if TYPE_CHECKING:
     import apsw
 
+    from worlddb.tasks.model import Task
     from worlddb.tools.perturb import Perturbation
     from worlddb.tools.plugin import Plugin
     from worlddb.tools.session import Session, Start
@@ -127,3 +128,55 @@ class World(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         from worlddb.tools.session import Session
 
         return Session(self, self.toolset() if toolset is None else toolset, start)
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """Its tasks: of a world from a store the stored ones (none where the store has none), else ten of the profile
+        'default', made on first use; see `worlddb.gate.tasks_of` for others.
+
+        Raises:
+            StoreError: the store's bytes of them are damaged.
+        """
+        if "_tasks" not in self.__dict__:
+            source: Callable[[], tuple[Task, ...]] | None = self.__dict__.get("_task_source")
+            self.__dict__["_tasks"] = self._made_tasks() if source is None else source()
+        made: tuple[Task, ...] = self.__dict__["_tasks"]
+        return made
+
+    def _made_tasks(self) -> tuple[Task, ...]:
+        from worlddb.gate import tasks_of
+
+        return tasks_of(self).tasks
+
+    def task(self, name: str | int) -> Task:
+        """One of its tasks, by number (3 or '3') or id ('hotel-12/3').
+
+        Raises:
+            UnknownName: it has no such task.
+        """
+        known = {task.id: task for task in self.tasks}
+        wanted = str(name) if "/" in str(name) else f"{self.id}/{name}"
+        if wanted not in known:
+            raise UnknownName("task", wanted, known)
+        return known[wanted]
+
+    def hold_tasks(self, source: Callable[[], tuple[Task, ...]]) -> None:
+        """Take the tasks from `source`, which is called when they are first asked for."""
+        self.__dict__["_task_source"] = source
+
+    @property
+    def holds_tasks(self) -> bool:
+        """True where the tasks are at hand and need not be made."""
+        return not {"_tasks", "_task_source"}.isdisjoint(self.__dict__)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickled with the tasks that it holds: those of a store are not to be had from the world alone."""
+        fields = {name: getattr(self, name) for name in self.__struct_fields__}
+        return _again, (fields, self.tasks if self.holds_tasks else None)
+
+
+def _again(fields: dict[str, Any], tasks: tuple[Task, ...] | None) -> World:
+    world = World(**fields)
+    if tasks is not None:
+        world.hold_tasks(lambda: tasks)
+    return world

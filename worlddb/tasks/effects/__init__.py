@@ -3,6 +3,7 @@
 A tool's program (`Tool.steps`) is never read here.  The key of a tool says what it does ('reservation.room.swap' swaps), its
 parameters say by table, column and role what they mean, and the schema says the rest.  An effect works row by row, in
 Python, and writes INSERT, UPDATE and DELETE statements with plain values, where programs are SQL over sets of rows.
+What it shares with the tools are words: which states count as open, which column records a move, what a server numbers.
 
 What has no effect here has no second opinion, and is used in no task.
 """

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from worlddb.errors import BadRequest
-from worlddb.schema.model import Schema
 from worlddb.tasks.effects import carry_out, effect_of
 from worlddb.tasks.effects.desk import Desk, Facts, Lost, Statement
 from worlddb.tasks.plan import Const, Do, Each, Item, Of, Plan
-from worlddb.tasks.sql import Choice, Known, Row, evaluate, literal
+from worlddb.tasks.sql import Choice, Known, Row, literal, look_at, survey
 from worlddb.tools.model import Tool
 from worlddb.tools.session import TICK, Start
 from worlddb.tools.toolset import Toolset
@@ -20,6 +19,10 @@ from worlddb.world import clock
 from worlddb.world.diff import Diff
 from worlddb.world.host import Host, Log, host_of
 from worlddb.world.model import World
+
+
+_PLACE = re.compile(r'"[^"]*"|\?')
+"""A quoted name, or the place of a value."""
 
 
 class SqlRun(NamedTuple):
@@ -30,6 +33,8 @@ class SqlRun(NamedTuple):
     """By the shape that is asked: a value, a list of values; None where nothing is asked, or nothing can be done."""
     statements: tuple[str, ...]
     """Every INSERT, UPDATE and DELETE, with its values in it."""
+    problem: str | None
+    """What is wrong with a description of the plan (`sql.prove`); None where all hit their rows."""
     known: dict[str, Known]
     """What every node stands for; of a Do the row that it answered with, as it was then."""
 
@@ -106,7 +111,7 @@ def run_by_sql(
     """
     schema = world.schema
     worker = Worker(world, facts_of(toolset), start)
-    known = evaluate(worker.look, schema, plan, choice=choice)
+    known, problem = survey(look_at(world), schema, plan, choice=choice)
     for do in plan.dos:
         if do.refused or any(
             name and known[name].value is not want for name, want in ((do.when, True), (do.unless, False))
@@ -119,7 +124,7 @@ def run_by_sql(
             row = worker.do(tool, arguments_of(do, known, item))
             known[do.name] = Known(rows=(row,) if row else ())
     statements = tuple(told(s) for s in worker.statements)
-    return SqlRun(worker.log.diff, answer_of(plan, known), statements, known)
+    return SqlRun(worker.log.diff, answer_of(plan, known), statements, problem, known)
 
 
 def arguments_of(do: Do, known: Mapping[str, Known], item: Row) -> dict[str, Any]:
@@ -160,19 +165,13 @@ def _value(expr: Const | Of | Each | Item, known: Mapping[str, Known], item: Row
 
 
 def told(statement: Statement) -> str:
-    """A statement with its values in it.
-
-    Raises:
-        BadRequest: the text and the values do not fit, or one cannot be spelt.
-    """
+    """A statement with its values in it."""
     sql, binds = statement
-    parts = sql.split("?")  # no name in worlddb's statements holds one
-    if len(parts) != len(binds) + 1:
-        raise BadRequest(f"{len(binds)} values for {len(parts) - 1} places in {sql}")
-    return "".join(text + (literal(binds[i]) if i < len(binds) else "") for i, text in enumerate(parts))
+    values = iter(binds)
+    return _PLACE.sub(lambda found: literal(next(values)) if found[0] == "?" else found[0], sql)
 
 
-def covered(schema: Schema, toolset: Toolset) -> dict[str, bool]:
+def covered(toolset: Toolset) -> dict[str, bool]:
     """Every writing tool of the business, by key: whether the second gold knows what it does."""
     writers = (t for t in toolset if not t.read_only and t.kind not in ("sql", "plugin", "distractor"))
     return {t.key: effect_of(t) is not None for t in writers}

@@ -9,12 +9,23 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from worlddb.tasks.draft import Draft
-from worlddb.tasks.families import question
+from worlddb.tasks.families import (
+    chain,
+    conditional,
+    create,
+    denied,
+    for_all,
+    question,
+    reckon_act,
+    repair,
+    single,
+    workflow,
+)
 from worlddb.tasks.plan import Plan
 
 Propose: TypeAlias = Callable[[Draft, int, int], Plan | tuple[Plan, Plan] | None]
 
-_MODULES = (question,)
+_MODULES = (question, single, chain, conditional, for_all, create, workflow, repair, denied, reckon_act)
 
 FAMILIES: dict[str, Propose] = {m.NAME: m.propose for m in _MODULES}
 """Name -> what proposes."""

@@ -11,11 +11,15 @@ from typing import Any, NamedTuple, TypeAlias
 
 from worlddb.tasks.draft import Draft
 from worlddb.tasks.families.targets import present, wants
-from worlddb.tasks.ground import Ground, Row, flat
+from worlddb.tasks.ground import Ground, flat
 from worlddb.tasks.plan import Const, Each, Find, Of, Where
+from worlddb.tasks.reckon import Row
 from worlddb.tasks.routes import route_of
 from worlddb.tools.keys import call_of, rows_of
 from worlddb.tools.model import Param, Tool
+
+CODES = frozenset(["RULE_VIOLATION", "CONFLICT", "FORBIDDEN"])
+"""With what the business refuses; anything else is a mistake of whoever calls."""
 
 
 class The(NamedTuple):
@@ -124,20 +128,20 @@ def say(draft: Draft, acts: Sequence[Act], depth: int) -> bool:
     told: list[Mapping[str, Any]] = []
     for act in acts:
         arguments = dict[str, Any]()
-        for key, given in act.arguments.items():
-            if isinstance(given, tuple) and not isinstance(given, The | Made):
-                records = [{k: _said(draft, v, names, depth) for k, v in one.items()} for one in given]
+        for key, value in act.arguments.items():
+            if isinstance(value, tuple) and not isinstance(value, The | Made):
+                records = [{k: _said(draft, v, names, depth) for k, v in one.items()} for one in value]
                 if any(v is None for one in records for v in one.values()):
                     return False
                 arguments[key] = tuple(records)
             else:
-                arguments[key] = _said(draft, given, names, depth)
+                arguments[key] = _said(draft, value, names, depth)
                 if arguments[key] is None:
                     return False
         told.append(arguments)
     dos: list[str] = []
-    for act, arguments in zip(acts, told, strict=True):
-        dos.append(draft.do(act.tool, {k: _made(v, dos) for k, v in arguments.items()}))
+    for act, given in zip(acts, told, strict=True):
+        dos.append(draft.do(act.tool, {k: _made(v, dos) for k, v in given.items()}))
     return True
 
 

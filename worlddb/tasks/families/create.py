@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from worlddb.tasks import columns
 from worlddb.tasks.draft import Draft
-from worlddb.tasks.families.acts import Act, Given, Made, key_param, param_of, rehearse, say, shown, stated, the
+from worlddb.tasks.families.acts import Act, Given, Made, The, key_param, param_of, rehearse, say, shown, stated, the
 from worlddb.tasks.families.targets import actions, fill, wants
 from worlddb.tasks.families.values import UNASKED
 from worlddb.tasks.ground import Ground, flat
@@ -17,7 +17,7 @@ from worlddb.tasks.plan import Plan
 from worlddb.tools.model import Param, Tool
 
 NAME = "create"
-TRIES = 4
+TRIES = 3
 PARTS = (2, 2, 3)
 """How many lines, or how many records that hang on the new one."""
 OPTIONAL = 2
@@ -29,7 +29,7 @@ def propose(draft: Draft, depth: int, size: int) -> Plan | None:
     tools = [t for t in actions(draft.ground, "create", lists=True) if t.key.rpartition(".")[2] != "get_or_create"]
     if not tools:
         return None
-    for form in [*draft.stream.sample(FORMS, 4), alone]:
+    for form in [*draft.stream.sample(FORMS, 3), alone]:
         for _ in range(TRIES):
             mark = draft.mark()
             acts = form(draft, draft.stream.shuffled(tools))
@@ -54,8 +54,7 @@ def new(
     chosen += [p for p in stream.sample(optional, stream.below(OPTIONAL + 1)) if not wants(ground, p)]
     if not chosen:
         return None
-    parents = {k: (v.table, v.row) for k, v in given.items() if not isinstance(v, tuple) or hasattr(v, "row")}
-    found = fill(draft, chosen[0].table, chosen, {k: p for k, p in parents.items() if p[0] != chosen[0].table})
+    found = fill(draft, chosen[0].table, chosen, {})
     if found is None:
         return None
     rows, values = found
@@ -93,7 +92,7 @@ def with_lines(draft: Draft, tools: Sequence[Tool]) -> list[Act] | None:
 
 def _plain(record: dict[str, Given]) -> str:
     """A record as text, to tell records apart."""
-    return repr(sorted((k, v.row[v.column] if hasattr(v, "row") else v) for k, v in record.items()))
+    return repr(sorted((k, v.row[v.column] if isinstance(v, The) else v) for k, v in record.items()))
 
 
 def with_children(draft: Draft, tools: Sequence[Tool]) -> list[Act] | None:
@@ -176,7 +175,7 @@ def alone(draft: Draft, tools: Sequence[Tool]) -> list[Act] | None:
     for tool in tools:
         if _single(tool):
             whole = new(draft, tool, {})
-            return [Act(tool, whole)] if whole and any(hasattr(v, "row") for v in whole.values()) else None
+            return [Act(tool, whole)] if whole and any(isinstance(v, The) for v in whole.values()) else None
     return None
 
 

@@ -16,6 +16,7 @@ from worlddb.schema.model import Lifecycle
 from worlddb.semantics.types import semantic_type
 from worlddb.tasks.draft import Draft
 from worlddb.tasks.families.acts import (
+    CODES,
     Act,
     Given,
     The,
@@ -30,15 +31,14 @@ from worlddb.tasks.families.acts import (
     the,
 )
 from worlddb.tasks.families.targets import actions, taken, target, wants
-from worlddb.tasks.ground import Row, flat, is_flag
+from worlddb.tasks.ground import flat, is_flag
 from worlddb.tasks.plan import Asked, Const, Do, Find, Node, Plan
+from worlddb.tasks.reckon import Row
 from worlddb.tools.kinds.transition import ways
 from worlddb.tools.model import Tool
 
 NAME = "denied"
-TRIES = 5
-CODES = frozenset(["RULE_VIOLATION", "CONFLICT", "FORBIDDEN"])
-"""With what the business refuses; anything else is a mistake of whoever calls."""
+TRIES = 3
 _HARD = ("usable:", "bounds:")
 """Rules of tools, as against rules of the schema, that no other tool gets around."""
 
@@ -52,8 +52,8 @@ class Twins(NamedTuple):
 
 
 def propose(draft: Draft, depth: int, size: int) -> tuple[Plan, Plan] | None:
-    """The plan that cannot be carried out and its feasible twin, or None.  They stand in drafts of their own, so that `draft` must
-    be empty.  `depth`: rows named by way of others; `size` is not looked at."""
+    """The plan that cannot be carried out and its feasible twin, or None.  They stand in drafts of their own, so that
+    `draft` must be empty.  `depth`: rows named by way of others; `size` is not looked at."""
     for form in draft.stream.shuffled(FORMS):
         for at in range(TRIES):
             twins = form(draft)
@@ -65,7 +65,7 @@ def propose(draft: Draft, depth: int, size: int) -> tuple[Plan, Plan] | None:
 
 def _said(draft: Draft, twins: Twins, depth: int, path: str) -> tuple[Plan, Plan] | None:
     """Both plans, where both can be said in the same way."""
-    for at, d in enumerate((*(depth,) * (TRIES if depth else 0), 0)):
+    for at, d in enumerate((*(depth,) * (2 if depth else 0), 0)):
         # the same stream twice: the twins are named by the same choices
         pair = [Draft(draft.ground, draft.stream.child("twin", path, str(at))) for _ in range(2)]
         acts = (twins.denied, twins.done)
@@ -106,7 +106,7 @@ def wrong_state(draft: Draft) -> Twins | None:
         return None
     tool, column, far = draft.stream.pick(options)
     rows = [r for r in standing(draft.ground, tool.table) if r[column] in far]
-    good = taken(draft.ground, tool)
+    good = taken(draft.ground, tool) or ()
     return _rows_apart(draft, tool, rows, good, "state:") if rows and good else None
 
 
@@ -136,7 +136,7 @@ def in_use(draft: Draft) -> Twins | None:
     """The removal of what others need."""
     tools = [t for t in actions(draft.ground, "delete", "archive") if key_param(draft.ground, t)]
     for tool in draft.stream.shuffled(tools):
-        good = taken(draft.ground, tool)
+        good = taken(draft.ground, tool) or ()
         keys = {id(r) for r in good}
         bad = [r for r in standing(draft.ground, tool.table) if id(r) not in keys]
         twins = _rows_apart(draft, tool, bad, good) if good and bad else None
@@ -156,7 +156,7 @@ def other_value(draft: Draft) -> Twins | None:
         value = _spoilt(draft, done.tool, key, done.arguments[key])
         if value is None:
             continue
-        denied = Act(done.tool, {**done.arguments, key: value})
+        denied = Act(done.tool, dict(done.arguments) | {key: value})
         trial = rehearse(draft, [denied])
         if _is_law(trial):
             return Twins(denied, trial.code, done)
@@ -173,7 +173,7 @@ def other_row(draft: Draft) -> Twins | None:
     if not keys:
         return None
     rows = standing(draft.ground, done.tool.table)
-    for row in draft.stream.sample(rows, 2 * TRIES):
+    for row in draft.stream.sample(rows, TRIES):
         denied = Act(done.tool, {**done.arguments, keys[0]: the(draft.ground, done.tool.table, row)})
         trial = rehearse(draft, [denied])
         if _is_law(trial):

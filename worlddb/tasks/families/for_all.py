@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from worlddb.tasks import columns
 from worlddb.tasks.draft import Draft
 from worlddb.tasks.families.single import choose
 from worlddb.tasks.families.targets import (
+    Outcome,
     arguments,
     bulks,
     doable,
@@ -28,6 +30,8 @@ BULK = 0.3
 """The share of tries in which a bulk tool is sought."""
 TESTED = 40
 """Rows of a set that may have to be tried."""
+ONCE = (".merge", ".move_all", ".hand_over", ".swap", ".duplicate")
+"""Ends of the keys of actions that nobody does to row after row."""
 Accepts = Callable[[Row], bool]
 
 
@@ -60,7 +64,7 @@ def _bulk(draft: Draft, depth: int, size: int) -> Plan | None:
 def _each(draft: Draft, depth: int, size: int) -> Plan | None:
     """One call for each row."""
     tool = choose(draft, *KINDS)
-    param = _about(draft, tool) if tool else None
+    param = _about(draft, tool) if tool and not tool.key.endswith(ONCE) else None
     found = target(draft, tool) if tool and param else None
     if tool is None or param is None or found is None or param.key not in found.rows:
         return None
@@ -71,13 +75,20 @@ def _each(draft: Draft, depth: int, size: int) -> Plan | None:
     if name is None:
         return None
     trial = outcomes(draft.ground, [(tool, shared | {param.key: r[key]}) for r in draft.rows(name)])
-    if len(trial) < len(draft.rows(name)) or not all(o.works for o in trial):
+    if len(trial) < len(draft.rows(name)) or not all(o.works for o in trial) or _overlap(trial):
         return None
     said: dict[str, Any] | None = arguments(draft, found, 0, named={param.key: Of(node=name, column=key)})
     if said is None:
         return None
     draft.do(tool, said | {param.key: Item(column=key)}, each=name)
     return draft.plan(NAME)
+
+
+def _overlap(trial: Sequence[Outcome]) -> bool:
+    """True where a row that one call makes, changes or removes is removed by another: one of the two might not count."""
+    gone = Counter((c.table, c.key) for o in trial for c in o.changes if c.after is None)
+    seen = Counter((c.table, c.key) for o in trial for c in o.changes)
+    return any(seen[place] > 1 for place in gone)
 
 
 def _about(draft: Draft, tool: Tool) -> Param | None:
@@ -93,6 +104,7 @@ def gathered(draft: Draft, table: str, accepts: Accepts, most: int, depth: int, 
     seed = seed or (draft.stream.pick(rows) if rows else None)
     if seed is None or not draft.ground.readers[table]:
         return None
+    accepts = _remembered(accepts)
     where, left = _first(draft, table, seed, depth)
     for _ in range(3):
         if 2 <= len(left) <= most and _all(draft, table, left, accepts):
@@ -108,6 +120,18 @@ def gathered(draft: Draft, table: str, accepts: Accepts, most: int, depth: int, 
         one, left = draft.stream.pick(good or fit)
         where.append(one)
     return None
+
+
+def _remembered(accepts: Accepts) -> Accepts:
+    """The same, with no row tried twice."""
+    known: dict[int, bool] = {}
+
+    def asked(row: Row) -> bool:
+        if id(row) not in known:
+            known[id(row)] = accepts(row)
+        return known[id(row)]
+
+    return asked
 
 
 def _first(draft: Draft, table: str, seed: Row, depth: int) -> tuple[list[Where], list[Row]]:

@@ -14,9 +14,9 @@ from worlddb.tasks import columns
 from worlddb.tasks.draft import Draft
 from worlddb.tasks.families.acts import Act, param_of, rehearse, shown, standing, stated
 from worlddb.tasks.families.targets import actions, target
-from worlddb.tasks.ground import Row, flat
+from worlddb.tasks.ground import flat
 from worlddb.tasks.plan import Calc, Const, Group, Of, Plan, Where
-from worlddb.tasks.reckon import calculated, folded, grouped
+from worlddb.tasks.reckon import Row, calculated, folded, grouped
 from worlddb.tools.model import Param, Tool
 
 NAME = "reckon_act"
@@ -53,14 +53,16 @@ def _settable(draft: Draft, fits: Callable[[Table, Column], bool]) -> list[tuple
         needed = [p.key for p in flat(tool.params) if p.required and p.role == "key"]
         for param in flat(tool.params):
             lone = all(not p.required or p is param or p.key == "id" for p in flat(tool.params))
-            if param.role == "value" and param.column in table and needed == ["id"] and lone and not param.hidden:
-                if fits(table, table[param.column]):
-                    found.append((tool, param))
+            usable = param.role == "value" and param.column in table and not param.hidden
+            if usable and lone and needed == ["id"] and fits(table, table[param.column]):
+                found.append((tool, param))
     return found
 
 
 def _is_sum(table: Table, column: Column) -> bool:
-    return column in columns.sums(table) and semantic_type(column.type).sql == "INTEGER" and column.type not in _TECHNICAL
+    return (
+        column in columns.sums(table) and semantic_type(column.type).sql == "INTEGER" and column.type not in _TECHNICAL
+    )
 
 
 def _is_day(table: Table, column: Column) -> bool:
@@ -68,7 +70,7 @@ def _is_day(table: Table, column: Column) -> bool:
 
 
 def _alike(one: Column, other: Column | None) -> bool:
-    """True for two amounts of one kind: both money, or of the same type; without a second one, for what rows can be counted into."""
+    """True for two amounts of one kind: both money, or of one type; without a second one, for a number of records."""
     if other is None:
         return one.type in _COUNTS
     return one.type == other.type or (columns.is_any(one, _MONEY) and columns.is_any(other, _MONEY))
@@ -98,7 +100,9 @@ def total(draft: Draft, depth: int, size: int) -> bool:
         if not 2 <= len(values) <= size:
             continue
         figure = folded(by, values)
-        percent = draft.stream.pick(PERCENT) if column and columns.is_any(column, _MONEY) and draft.stream.chance(0.4) else 0
+        percent = (
+            draft.stream.pick(PERCENT) if column and columns.is_any(column, _MONEY) and draft.stream.chance(0.4) else 0
+        )
         wanted = calculated("percent", figure, percent) if percent else figure
         if wanted == row[param.column] or not _works(draft, tool, param, row, wanted):
             continue

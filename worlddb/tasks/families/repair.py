@@ -16,9 +16,11 @@ from worlddb.tasks import columns
 from worlddb.tasks.draft import Draft
 from worlddb.tasks.families.acts import Act, Given, key_param, rehearse, shown, standing, stated, the
 from worlddb.tasks.families.targets import actions, wants
+from worlddb.tasks.families.values import UNASKED
 from worlddb.tasks.families.workflow import steps_of
-from worlddb.tasks.ground import Row, flat
+from worlddb.tasks.ground import flat
 from worlddb.tasks.plan import Const, Each, Group, Of, Plan, Where
+from worlddb.tasks.reckon import Row
 from worlddb.tools.kinds.parents import dead_ends
 from worlddb.tools.model import Param, Tool
 from worlddb.tools.words import state_word
@@ -29,8 +31,15 @@ FELLOWS = 40
 """Rows among which one stands out, at most."""
 _LATE = ("overdue", "expired", "lapsed", "late", "delayed", "no_show", "missed", "past_due", "in_arrears")
 """States of what was not done in time."""
-_DUE = frozenset(["due_date", "deadline", "end_at", "end_date", "expiry_date", "check_out_date", "arrival_at", "scheduled_at"])
+_DUE = frozenset(
+    ["due_date", "deadline", "end_at", "end_date", "expiry_date", "check_out_date", "arrival_at", "scheduled_at"]
+)
 """Types of days by which something ought to be over."""
+
+_THINGS = ("resource", "place", "party", "staff", "org", "catalog_item", "asset", "stock")
+"""Archetypes of what is there for long: it does not follow what is done with it."""
+_LOOSE = ("message", "review", "event_log", "document", "result")
+"""Archetypes of what says nothing about how far a whole has come."""
 
 
 def propose(draft: Draft, depth: int, size: int) -> Plan | None:
@@ -66,8 +75,16 @@ def _mends(draft: Draft, tool: Tool, key: str, row: Row, param: Param, value: ob
     return rehearse(draft, [Act(tool, arguments)]).done
 
 
-def _speakable(table: Table, column: Column) -> bool:
-    return columns.spoken(table, column) and not columns.is_any(column, frozenset(["flag"])) and not column.unique
+_SHARED = frozenset(["category", "location"])
+_NEVER = frozenset(["flag", "moment"]) | UNASKED
+"""Types that say too little to be odd, or that the clock writes."""
+
+
+def _shared(table: Table, column: Column) -> bool:
+    """True for a column that may well be the same in two rows: a price, a day, a category; no name, no number of its own."""
+    kind = semantic_type(column.type)
+    alike = bool(column.values or kind.temporal or kind.sql != "TEXT" or columns.is_any(column, _SHARED))
+    return alike and columns.spoken(table, column) and not columns.is_any(column, _NEVER) and not column.unique
 
 
 # --- forms
@@ -79,7 +96,8 @@ def odd_one(draft: Draft, depth: int) -> bool:
         (tool, key, param, link)
         for tool, key, param in _menders(draft)
         for link in draft.ground.parents(draft.schema[tool.table])
-        if param.column in draft.schema[tool.table] and _speakable(draft.schema[tool.table], draft.schema[tool.table][param.column])
+        if param.column in draft.schema[tool.table]
+        and _shared(draft.schema[tool.table], draft.schema[tool.table][param.column])
     ]
     if not options:
         return False
@@ -88,7 +106,12 @@ def odd_one(draft: Draft, depth: int) -> bool:
     for parent in draft.stream.sample(standing(draft.ground, link.table), 3 * TRIES):
         rows = draft.ground.of(table.key, link.columns[0], parent[link.ref[0]])
         values = Counter(r[column] for r in rows)
-        if not 3 <= len(rows) <= FELLOWS or len(values) != 2 or None in values or len(standing(draft.ground, table.key, rows)) < len(rows):
+        if (
+            not 3 <= len(rows) <= FELLOWS
+            or len(values) != 2
+            or None in values
+            or len(standing(draft.ground, table.key, rows)) < len(rows)
+        ):
             continue
         (usual, many), (odd, once) = values.most_common(2)
         row = next(r for r in rows if r[column] == odd)
@@ -111,10 +134,8 @@ def missing(draft: Draft, depth: int) -> bool:
         (tool, key, param, link)
         for tool, key, param in _menders(draft, "update", "action")
         for link in draft.ground.parents(draft.schema[tool.table])
-        if param.column in draft.schema[tool.table]
-        and draft.schema[tool.table][param.column].nullable and link.columns[0] != param.column
-        and (wants(draft.ground, param) or columns.spoken(draft.schema[tool.table], draft.schema[tool.table][param.column]))
-    ]  # fmt: skip
+        if link.columns[0] != param.column and _may_lack(draft, tool, param)
+    ]
     if not options:
         return False
     tool, key, param, link = draft.stream.pick(options)
@@ -123,11 +144,21 @@ def missing(draft: Draft, depth: int) -> bool:
         if row[link.columns[0]] is None:
             continue
         fellows = draft.ground.of(table.key, link.columns[0], row[link.columns[0]])
-        if len(fellows) > FELLOWS or sum(r[column] is None for r in fellows) > 1:
+        if not 2 <= len(fellows) <= FELLOWS or sum(r[column] is None for r in fellows) > 1:
             continue
+        mark = draft.mark()
         if _filled(draft, tool, key, param, link, row, fellows, depth):
             return True
+        draft.back(mark)
     return False
+
+
+def _may_lack(draft: Draft, tool: Tool, param: Param) -> bool:
+    """True for a value that may be missing, and that another record, or the name of one, can supply."""
+    table, target = draft.schema[tool.table], wants(draft.ground, param)
+    if param.column not in table or not table[param.column].nullable:
+        return False
+    return target != tool.table if target else _shared(table, table[param.column])
 
 
 def _filled(
@@ -154,7 +185,9 @@ def _filled(
         found = draft.find(table.key, own, Where(column=column, op="null"))
         if draft.row(found) is not row:
             return False
-        draft.do(tool, {key: draft.key(found), param.key: draft.key(source) if target else Of(node=source, column=column)})
+        draft.do(
+            tool, {key: draft.key(found), param.key: draft.key(source) if target else Of(node=source, column=column)}
+        )
         return True
     return False
 
@@ -197,9 +230,16 @@ def _same_thing(home: Table, listed: Column, table: Table, column: Column, link:
     """True where a column is meant to hold what the parent's does."""
     if column.like == f"{link.key}.{listed.key}":
         return True
-    if not (columns.spoken(home, listed) and columns.spoken(table, column)) or listed.type != column.type or listed.values:
+    if (
+        not (columns.spoken(home, listed) and columns.spoken(table, column))
+        or listed.type != column.type
+        or listed.values
+    ):
         return False
-    return columns.is_any(column, frozenset(["money", "location", "capacity", "due_date", "end_date"])) and listed.key == column.key
+    return (
+        columns.is_any(column, frozenset(["money", "location", "capacity", "due_date", "end_date"]))
+        and listed.key == column.key
+    )
 
 
 def long_due(draft: Draft, depth: int) -> bool:
@@ -227,9 +267,15 @@ def long_due(draft: Draft, depth: int) -> bool:
     ]  # fmt: skip
     links = draft.ground.parents(table)
     for row in draft.stream.sample(rows, TRIES):
-        if not rehearse(draft, [Act(step.tool, {key_param(draft.ground, step.tool): the(draft.ground, table.key, row)})]).done:
+        if not rehearse(
+            draft, [Act(step.tool, {key_param(draft.ground, step.tool): the(draft.ground, table.key, row)})]
+        ).done:
             continue
-        found = draft.find(table.key, state, since) if len(rows) == 1 else _among(draft, table, links, row, rows, (state, since), depth)
+        found = (
+            draft.find(table.key, state, since)
+            if len(rows) == 1
+            else _among(draft, table, links, row, rows, (state, since), depth)
+        )
         if found is None or draft.rows(found) != (row,):
             return False
         draft.do(step.tool, {key_param(draft.ground, step.tool): draft.key(found)})
@@ -238,16 +284,24 @@ def long_due(draft: Draft, depth: int) -> bool:
 
 
 def _among(
-    draft: Draft, table: Table, links: Sequence[ForeignKey], row: Row, rows: Sequence[Row], where: tuple[Where, ...], depth: int
+    draft: Draft,
+    table: Table,
+    links: Sequence[ForeignKey],
+    row: Row,
+    rows: Sequence[Row],
+    where: tuple[Where, ...],
+    depth: int,
 ) -> str | None:
     """The only such row of one of its parents."""
     for link in draft.stream.shuffled(links):
         at = link.columns[0]
         parent = draft.ground.row(link.table, row[at]) if row[at] is not None else None
         if parent is not None and sum(r[at] == row[at] for r in rows) == 1:
+            mark = draft.mark()
             name = draft.refer(link.table, parent, depth)
             if name is not None:
                 return draft.find(table.key, Where(column=at, value=draft.key(name)), *where)
+            draft.back(mark)
     return None
 
 
@@ -259,18 +313,26 @@ def behind(draft: Draft, depth: int) -> bool:
         for step in steps_of(draft.ground, table)
         for child, link in draft.ground.children(table.key)
         if child.lifecycle and child.key != table.key and draft.ground.readers[child.key] and draft.ground.readers[table.key]
-        and table.lifecycle and step.after not in dead_ends(table.lifecycle)
-        for state in child.lifecycle.happy[-2:]
+        and table.archetype not in _THINGS and child.archetype not in _LOOSE
+        and table.lifecycle and step.after in table.lifecycle.happy
+        for state in child.lifecycle.happy[-1:]
     ]  # fmt: skip
     for table, step, child, link, state in draft.stream.sample(options, TRIES):
-        assert table.lifecycle is not None and child.lifecycle is not None
+        assert table.lifecycle is not None
+        assert child.lifecycle is not None
         done = {r[link.columns[0]] for r in draft.ground.table(child.key) if r[child.lifecycle.column] == state}
         key = table.primary_key[0]
         rows = [r for r in draft.ground.table(table.key) if r[table.lifecycle.column] == step.before and r[key] in done]
         act = {key_param(draft.ground, step.tool): the(draft.ground, table.key, rows[0])} if rows else {}
-        if len(rows) != 1 or not standing(draft.ground, table.key, rows) or not rehearse(draft, [Act(step.tool, act)]).done:
+        if (
+            len(rows) != 1
+            or not standing(draft.ground, table.key, rows)
+            or not rehearse(draft, [Act(step.tool, act)]).done
+        ):
             continue
-        ready = Where(column=child.lifecycle.column, value=Const(value=state, table=child.key, column=child.lifecycle.column))
+        ready = Where(
+            column=child.lifecycle.column, value=Const(value=state, table=child.key, column=child.lifecycle.column)
+        )
         parts = draft.find(child.key, ready, many=True)
         still = Const(value=step.before, table=table.key, column=table.lifecycle.column)
         found = draft.find(
@@ -283,5 +345,5 @@ def behind(draft: Draft, depth: int) -> bool:
     return False
 
 
-FORMS: tuple[Callable[[Draft, int], bool], ...] = (odd_one, missing, missing, off_the_list, long_due, long_due, behind)
-"""What is odd, the usual twice."""
+FORMS: tuple[Callable[[Draft, int], bool], ...] = (odd_one, missing, off_the_list, long_due, behind)
+"""What is odd."""

@@ -15,6 +15,7 @@ from worlddb.schema.model import ForeignKey, Table
 from worlddb.semantics.types import semantic_type
 from worlddb.tasks import columns
 from worlddb.tasks.draft import Draft
+from worlddb.tasks.effects import effect_of
 from worlddb.tasks.families import values
 from worlddb.tasks.ground import Ground, flat
 from worlddb.tasks.plan import Const, Find, Of, Where
@@ -64,6 +65,8 @@ class _Memo:
         self.usable: dict[bool, tuple[Tool, ...]] = {}
         self.taken: dict[str, tuple[Row, ...] | None] = {}
         self.marks: dict[str, tuple[str, str]] = {}
+        self.wanted: dict[tuple[str, str], str] = {}
+        self.standing: dict[str, list[Row]] = {}
 
 
 _MEMOS: WeakKeyDictionary[Ground, _Memo] = WeakKeyDictionary()
@@ -78,9 +81,9 @@ def _memo(ground: Ground) -> _Memo:
 # --- tools
 
 
-def known(ground: Ground, tool: Tool) -> bool:
+def known(tool: Tool) -> bool:
     """True where there is a second gold of what the tool does."""
-    return True
+    return effect_of(tool) is not None
 
 
 def actions(ground: Ground, *kinds: str, lists: bool = False) -> tuple[Tool, ...]:
@@ -90,7 +93,7 @@ def actions(ground: Ground, *kinds: str, lists: bool = False) -> tuple[Tool, ...
     """
     memo = _memo(ground)
     if lists not in memo.usable:
-        memo.usable[lists] = tuple(t for t in ground.writers if _usable(ground, t, lists) and known(ground, t))
+        memo.usable[lists] = tuple(t for t in ground.writers if _usable(ground, t, lists) and known(t))
     return tuple(t for t in memo.usable[lists] if not kinds or t.kind in kinds)
 
 
@@ -111,7 +114,10 @@ def wants(ground: Ground, param: Param) -> str:
     """Key of the table whose row a parameter names; '' for a plain value."""
     if not param.column or param.role not in ("key", "value"):
         return ""
-    return _names(ground, param.table, param.column)
+    memo, place = _memo(ground).wanted, (param.table, param.column)
+    if place not in memo:
+        memo[place] = _names(ground, *place)
+    return memo[place]
 
 
 def _names(ground: Ground, table: str, column: str) -> str:
@@ -221,7 +227,8 @@ def target(
         optional: how many of the optional parameters are given at most (of an update: at least one, and at most these).
         before: calls that will have been made by then, which may have made rows of `given`.
     """
-    for _ in range(TRIES):
+    settled = given and not any(p.required and p.key not in given for p in flat(tool.params)) and tool.kind != "update"
+    for _ in range(1 if settled else 2 if given else TRIES):
         found = _tried(draft, tool, given or {}, optional, before)
         if found is not None:
             return found
@@ -249,7 +256,7 @@ def _tried(
         table = wants(ground, param)
         options: Sequence[Row] | None = taken(ground, tool)
         if options is None:
-            options = [r for r in ground.table(table) if present(ground, table, r)]
+            options = standing(ground, table)
         row = given.get(param.key) or (stream.pick(options) if options else None)
         if row is None:
             return None
@@ -310,6 +317,14 @@ def present(ground: Ground, table: str, row: Row) -> bool:
         marks[table] = columns.archived(home), active
     gone, active = marks[table]
     return not (gone and row[gone] is not None) and not (active and row[active] == 0)
+
+
+def standing(ground: Ground, table: str) -> list[Row]:
+    """The rows of a table that are present."""
+    memo = _memo(ground).standing
+    if table not in memo:
+        memo[table] = [r for r in ground.table(table) if present(ground, table, r)]
+    return memo[table]
 
 
 def fill(

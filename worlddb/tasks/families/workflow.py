@@ -13,8 +13,9 @@ from worlddb.schema.model import ForeignKey, Table
 from worlddb.tasks.draft import Draft
 from worlddb.tasks.families.acts import Act, Given, key_param, param_of, rehearse, say, shown, standing, stated, the
 from worlddb.tasks.families.targets import actions, target
-from worlddb.tasks.ground import Ground, Row
+from worlddb.tasks.ground import Ground
 from worlddb.tasks.plan import Const, Item, Of, Plan, Where
+from worlddb.tasks.reckon import Row
 from worlddb.tools.kinds.parents import dead_ends
 from worlddb.tools.kinds.transition import ways
 from worlddb.tools.model import Tool
@@ -72,7 +73,7 @@ def walks(table: Table, steps: Sequence[Step], state: str, least: int, most: int
     a dead end, for nobody confirms what is to be cancelled."""
     assert table.lifecycle is not None
     moves, dead = set(table.lifecycle.moves), dead_ends(table.lifecycle)
-    found, open_ = list[tuple[Step, ...]](), [(s,) for s in steps if s.before == state]
+    found, open_ = list[tuple[Step, ...]](), list[tuple[Step, ...]]((s,) for s in steps if s.before == state)
     while open_:
         way = open_.pop(0)
         if way[-1].after in dead:
@@ -150,7 +151,8 @@ def with_parts(draft: Draft, table: Table, depth: int) -> bool:
         return False
     step, child, link, inner = draft.stream.pick(options)
     machine, inside = table.lifecycle, child.lifecycle
-    assert machine is not None and inside is not None
+    assert machine is not None
+    assert inside is not None
     rows = [r for r in standing(draft.ground, table.key) if r[machine.column] == step.before]
     for row in draft.stream.shuffled(rows)[:TRIES]:
         own = draft.ground.of(child.key, link.columns[0], row[table.primary_key[0]])

@@ -195,7 +195,7 @@ def _split_common(desc: bool) -> Callable[..., Holes | None]:
 
 def _make_common(desc: bool) -> Callable[..., Any]:
     def make(lex: Lexicon, ctx: Any, h: Holes) -> Any:
-        fit = [c for t, c in h["column"] if t == row_table(h["rows"]) and lex.kind((t, c)) not in ("link", "key")]
+        fit = [c for t, c in h["column"] if t == row_table(h["rows"])]
         return ("group", "count", "", desc, fit[0], h["rows"]) if len(fit) == 1 else None
 
     return make
@@ -214,7 +214,7 @@ def _split_measured(desc: bool) -> Callable[..., Holes | None]:
 def _make_measured(desc: bool) -> Callable[..., Any]:
     def make(lex: Lexicon, ctx: Any, h: Holes) -> Any:
         table = row_table(h["rows"])
-        fit = [c for t, c in h["column"] if t == table and lex.kind((t, c)) not in ("link", "key")]
+        fit = [c for t, c in h["column"] if t == table]
         over = [c for t, c in h["over"] if t == table]
         return ("group", h["measure"], over[0], desc, fit[0], h["rows"]) if len(fit) == len(over) == 1 else None
 

@@ -5,7 +5,8 @@ apart into what stands in the holes, and `make`, which puts it together again.  
 can split a meaning; reading tries all of them, and gives every reading there is.  So nothing is said that is not read.
 
 Patterns are plain English with three signs: `{hole}`, `[...]` for what may be left out, and `(a|b)` for a choice of words.
-`a(n)` is the indefinite article, a lone full stop the end of a sentence, and `¿` makes the sentence a question.
+`a(n)` is the indefinite article, a full stop the end of a sentence, `¿` makes the sentence a question, `↵` and `¶` begin a new
+line and a new paragraph.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
+from worlddb.errors import BrokenFile
 from worlddb.rng import Stream
 from worlddb.tasks.say.lexer import Text
 from worlddb.tasks.say.lexicon import Lexicon
 
 Holes: TypeAlias = dict[str, Any]
 Reading: TypeAlias = tuple[int, Any]
-MARK, VERBATIM, ARTICLE = "\x1f", "\x1e", "\x1d"
-"""Signs in what is written: the end of a sentence, a literal that keeps its case, an indefinite article."""
+MARK, VERBATIM, ARTICLE, ASK, BREAK = "\x1f", "\x1e", "\x1d", "\x1c", "\x0b"
+"""Signs in what is written: the end of a sentence, a literal that keeps its case, an indefinite article, a question, a new line."""
 
 
 NAMING = frozenset(["row", "owner", "rows", "barerows"])
@@ -38,11 +40,12 @@ class Several(list[Any]):
 
 
 class Hole(NamedTuple):
-    """A place for another meaning: its name, its symbol, and whose context it has: '.' this one's, '' none, or a hole's."""
+    """A place for another meaning: its name, its symbol, and its context: '.' that of the whole, '' none, the name of the
+    hole that gives it, or a tuple of one that is it."""
 
     name: str
     symbol: str
-    source: str
+    source: str | tuple[Any]
 
 
 class Production(NamedTuple):
@@ -56,6 +59,7 @@ class Production(NamedTuple):
     registers: frozenset[str]
 
 
+_SIGNS = {".": "mark", "?": "mark", "!": "mark", "¿": "ask", "¶": "break", "↵": "break"}
 _PIECE = re.compile(r"\{(\w+)\}|(a\(n\))|['’]s\b|\w+|[^\w\s]")
 
 
@@ -79,10 +83,8 @@ def pieces(pattern: str) -> tuple[tuple[str, str, bool], ...]:
             kind, text = "hole", m.group(1)
         elif m.group(2):
             kind, text = "article", ""
-        elif m.group() in ".?!":
-            kind, text = "mark", m.group()
         else:
-            kind, text = ("ask", "") if m.group() == "¿" else ("word", m.group())
+            kind, text = _SIGNS.get(m.group(), "word"), m.group()
         found.append((kind, text, space))
     return tuple(found)
 
@@ -110,7 +112,7 @@ class Rules:
         self,
         symbol: str,
         patterns: Iterable[str],
-        holes: dict[str, tuple[str, str]],
+        holes: dict[str, tuple[str, str | tuple[Any]]],
         split: Callable[[Writer, Any, Any, frozenset[str]], Holes | None],
         make: Callable[[Lexicon, Any, Holes], Any],
         registers: frozenset[str] = frozenset(),
@@ -135,6 +137,8 @@ class Rules:
             lead = " " if space else ""
             if kind == "hole":
                 hole = Hole(word, *holes[word])
+                if isinstance(hole.source, str) and hole.source not in ("", ".", *names):
+                    raise BrokenFile(f"schemas/wording: '{text}': {{{word}}} needs {{{hole.source}}} before it")
                 names.add(word)
                 parts += [lead, hole] if lead else [hole]
                 nodes = [n.holes.setdefault(hole, _Node()) for n in nodes]
@@ -144,8 +148,8 @@ class Rules:
             elif kind == "mark":
                 parts.append(MARK)
                 nodes = [n.word(".") for n in nodes]
-            elif kind == "ask":
-                parts.append("¿")
+            elif kind in ("ask", "break"):
+                parts.append({"¿": ASK, "¶": BREAK * 2, "↵": BREAK}[word])
             else:
                 parts.append(lead + word)
                 low = word.lower().replace("’", "'")
@@ -225,7 +229,12 @@ class _Reader:
             self.walk(after, ctx, i + 1, holes, out)
         for hole, after in node.holes.items():
             source = hole.source
-            inner = ctx if source == "." else None if not source else self.context(self.lexicon, holes[source])
+            if source == ".":
+                inner = ctx
+            elif not source:
+                inner = None
+            else:
+                inner = self.context(self.lexicon, holes[source]) if isinstance(source, str) else source[0]
             for end, value in self.parse(hole.symbol, inner, i):
                 self.walk(after, ctx, end, {**holes, hole.name: value}, out)
 
@@ -273,6 +282,9 @@ class Writer:
             return text
         raise Unsayable(f"no words for {symbol}: {str(value)[:160]}")
 
+    def _inner(self, source: str | tuple[Any], holes: Holes) -> Any:
+        return self.grammar.context(self.lexicon, holes[source]) if isinstance(source, str) else source[0]
+
     def _order(self, symbol: str) -> list[Production]:
         """The productions, the likelier ones sooner; those of other registers not at all."""
         unit, mine = self.stream.unit, self.registers
@@ -288,10 +300,9 @@ class Writer:
         for part in production.parts:
             if isinstance(part, str):
                 out.append(part)
-            else:
-                source = part.source
-                inner = (
-                    ctx if source == "." else None if not source else self.grammar.context(self.lexicon, holes[source])
-                )
-                out.append(self.write(part.symbol, inner, holes[part.name]))
+                continue
+            source, inner = part.source, None
+            if source:
+                inner = ctx if source == "." else self._inner(source, holes)
+            out.append(self.write(part.symbol, inner, holes[part.name]))
         return "".join(out)

@@ -41,6 +41,8 @@ def context(lex: Lexicon, value: Any) -> Any:
         return value
     if value[0] in ("find", "did", "again", "new", "those"):
         return row_table(value)
+    if value[0] == "param":
+        return value[2:]
     if isinstance(value[0], str) and len(value) == 2 and isinstance(value[1], str) and value[0] not in ("its", "item"):
         return value
     return place_of(lex, value)

@@ -1,0 +1,205 @@
+"""Check of tasks: does the gold earn the reward, does doing nothing earn none, is the task where it may be?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from worlddb.errors import BadRequest, WorlddbError
+from worlddb.heldout import Scope
+from worlddb.request import task_version
+from worlddb.shards import Entry, Gated, family_and_reason, pack_task
+from worlddb.spawner import make_tasks
+from worlddb.store import StoreRecipe
+from worlddb.tasks.model import Task
+from worlddb.tasks.plan import Find
+from worlddb.tools.keys import call_of
+from worlddb.tools.toolset import Toolset
+from worlddb.world.model import World
+
+
+class FamilyFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the proposals of one family."""
+
+    family: str
+    tasks: int
+    admitted: int
+    """Proposals that became tasks; twins are one."""
+    proposed: int
+    rate: float
+    """admitted / proposed."""
+
+
+class Rejection(msgspec.Struct, frozen=True, kw_only=True):
+    """Proposals that the gate rejected for one reason."""
+
+    family: str
+    reason: str
+    proposals: int
+
+
+class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gate noted, and what a check found, of all tasks of a store."""
+
+    asked: int
+    """Tasks that the worlds were asked for."""
+    admitted: int
+    """Tasks that they have."""
+    sound: int
+    """Tasks without a fault."""
+    proposed: int
+    short: int
+    """Worlds that have fewer than they were asked for."""
+    structures: int
+    """Different structures."""
+    families: tuple[FamilyFigures, ...]
+    rejected: tuple[Rejection, ...]
+    """The most frequent first."""
+    figures: dict[str, float]
+    """What else the gate measured, summed over the worlds."""
+
+
+class Tally(NamedTuple):
+    """The figures of some worlds, to be added up."""
+
+    counts: Counter[str]
+    """worlds, short worlds, proposed."""
+    tasks: Counter[str]
+    """By family; twins (in `twins`) are two."""
+    twins: Counter[str]
+    rejected: Counter[str]
+    """By 'family: reason'."""
+    figures: dict[str, float]
+    structures: set[str]
+
+    @classmethod
+    def empty(cls) -> Tally:
+        """Of no world."""
+        return cls(Counter(), Counter(), Counter(), Counter(), {}, set())
+
+    def note(self, entry: Entry, asked: int) -> None:
+        """Add a world that was asked for so many tasks."""
+        self.counts.update(worlds=1, short=len(entry.tasks) < asked, proposed=entry.gated.proposed)
+        self.tasks.update(task.family for task in entry.tasks)
+        self.twins.update(task.family for task in entry.tasks if task.twin)
+        self.rejected.update(entry.gated.rejected)
+        self._sum(entry.gated.figures)
+        self.structures.update(task.card.structure for task in entry.tasks)
+
+    def add(self, other: Tally) -> None:
+        """Add the figures of other worlds."""
+        for mine, its in zip(self[:4], other[:4], strict=True):
+            mine.update(its)
+        self._sum(other.figures)
+        self.structures.update(other.structures)
+
+    def _sum(self, figures: dict[str, float]) -> None:
+        for name, figure in figures.items():
+            self.figures[name] = self.figures.get(name, 0) + figure
+
+    def report(self, asked: int, faulty: int) -> TaskReport:
+        """The report, of worlds that were asked for so many tasks each, so many of which have a fault."""
+        rejected = [
+            Rejection(family=family, reason=reason, proposals=n)
+            for (family, reason), n in sorted((family_and_reason(k), n) for k, n in self.rejected.items() if n)
+        ]
+        return TaskReport(
+            asked=asked * self.counts["worlds"], admitted=self.tasks.total(), sound=self.tasks.total() - faulty,
+            proposed=self.counts["proposed"], short=self.counts["short"], structures=len(self.structures),
+            families=tuple(self._family(f, rejected) for f in sorted({*self.tasks, *(r.family for r in rejected)} - {""})),
+            rejected=tuple(sorted(rejected, key=lambda r: -r.proposals)), figures=dict(sorted(self.figures.items())),
+        )  # fmt: skip
+
+    def _family(self, name: str, rejected: list[Rejection]) -> FamilyFigures:
+        admitted = self.tasks[name] - self.twins[name] // 2
+        proposed = admitted + sum(r.proposals for r in rejected if r.family == name)
+        rate = admitted / proposed if proposed else 0.0
+        return FamilyFigures(family=name, tasks=self.tasks[name], admitted=admitted, proposed=proposed, rate=rate)
+
+
+def check_tasks(entry: Entry, world: World, recipe: StoreRecipe, *, regrow: bool) -> Iterator[tuple[str, str]]:
+    """(id of the task or world, fault) for all that is wrong with the tasks of one world.
+
+    Raises:
+        StoreError: the bytes of a task are damaged.
+    """
+    tasks = world.tasks
+    if len(tasks) > recipe.tasks:
+        yield world.id, f"it has {len(tasks)} tasks, the store is to have {recipe.tasks} a world"
+    for what, found in (("id", [t.id for t in tasks]), ("skeleton", [t.card.skeleton for t in tasks])):
+        for value, times in Counter(found).items():
+            if times > 1 and value:
+                yield world.id, f"{times} tasks have the {what} '{value}'"
+    twins = {task.id: task.twin for task in tasks}
+    for task in tasks:
+        yield from ((task.id, fault) for fault in _faults(task, world, twins, recipe.scope))
+    if regrow and recipe.tasks and recipe.task_version == task_version():
+        yield from ((world.id, fault) for fault in _made_again(entry, world, recipe))
+
+
+def _faults(task: Task, world: World, twins: dict[str, str], scope: Scope | None) -> Iterator[str]:
+    if task.world != world.id:
+        yield f"it is stored with {world.id}"
+        return
+    if task.twin and twins.get(task.twin) != task.id:
+        yield f"its twin '{task.twin}' is not its twin"
+    try:
+        yield from out_of_scope(task, world.toolset(), scope) if scope else ()
+        yield from replayed(world, task)
+    except WorlddbError as error:
+        yield str(error)
+
+
+def replayed(world: World, task: Task) -> Iterator[str]:
+    """What is wrong with the rewards: the gold must earn 1 and doing nothing 0.
+
+    Raises:
+        BadRequest: the world's API lacks a tool of the gold, or a parameter.
+    """
+    from worlddb.episode.play import Episode
+
+    episode, toolset = Episode(world, task), world.toolset()
+    for step, gold in enumerate(task.gold):
+        call = call_of(toolset, gold.tool, gold.arguments)
+        result = episode.call(call.name, call.arguments)
+        if result.error:
+            yield f"call {step} of its gold, {call.name}, is refused: {result.error.message}"
+    verdict = episode.submit(task.answer)
+    if verdict.reward != 1:
+        yield f"its gold earns {verdict.reward:g}: {'; '.join(map(str, verdict.lines))}"
+    idle = Episode(world, task).submit()
+    if idle.reward != 0 or idle.invalid:
+        yield f"doing nothing earns {idle.reward:g}: {'; '.join(map(str, idle.lines))}"
+
+
+def out_of_scope(task: Task, toolset: Toolset, scope: Scope) -> Iterator[str]:
+    """What a task uses that its suite holds out."""
+    if not scope.structure(task.card.structure):
+        share = "no held-out one" if scope.side == "eval" else "held out"
+        yield f"its structure {task.card.structure} is {share}, in a store of the side '{scope.side}'"
+    tools = {gold.tool for gold in task.gold}
+    yield from (f"its gold calls {key}, which is held out" for key in sorted(tools) if not scope.tool_key(key))
+    called = {tool.table for key in tools if (tool := toolset.by_key(key))}
+    tables = called | {node.table for node in task.plan.nodes if isinstance(node, Find)}
+    for table in toolset.schema.tables:
+        if table.key in tables and not scope.table(table):
+            yield f"it touches {table.key}, which comes from the held-out domain '{table.origin}'"
+
+
+def _made_again(entry: Entry, world: World, recipe: StoreRecipe) -> Iterator[str]:
+    try:
+        again = make_tasks(world, recipe)
+    except BadRequest as error:
+        yield str(error)
+        return
+    if again is None:
+        return
+    stored, made = ({t.id: pack_task(t) for t in tasks} for tasks in (entry.tasks, again.tasks))
+    differ = [name for name in {**stored, **made} if stored.get(name) != made.get(name)]
+    if differ:
+        yield f"made again, its tasks differ: {', '.join(differ[:3])}{' …' if len(differ) > 3 else ''}"
+    if entry.gated != Gated(again.proposed, dict(again.rejected), dict(again.figures)):
+        yield "made again, the gate notes other figures"

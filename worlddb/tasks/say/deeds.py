@@ -1,0 +1,338 @@
+"""The productions of changes: what each writing tool of a toolset is asked to do, in words."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from worlddb.tasks.say.grammar import Holes, Read, Reading, Rules, Write, Writer
+from worlddb.tasks.say.lexer import Text
+from worlddb.tasks.say.lexicon import Lexicon, Pair, Phrases, several
+from worlddb.tasks.say.rows import Names, phrases
+from worlddb.tasks.say.terms import Term, own_key, target
+from worlddb.tools.model import Param, Tool
+from worlddb.tools.toolset import Toolset
+from worlddb.tools.words import Verb, article, plain, state_word
+
+PLAIN = ("create", "update", "delete", "archive", "restore", "transition", "link", "unlink")
+
+
+def flat(params: tuple[Param, ...]) -> list[Param]:
+    """Parameters, those of a spread object in its place."""
+    return [p for param in params for p in (param.fields if param.convert == "spread" else (param,))]
+
+
+class Deeds:
+    """The writing tools of a toolset, as people ask for them."""
+
+    def __init__(self, lexicon: Lexicon, toolset: Toolset) -> None:
+        self.lexicon = lexicon
+        self.toolset = toolset
+        self.tools = [t for t in toolset if not t.read_only and t.kind not in ("sql", "plugin", "distractor")]
+        self.params: dict[str, dict[str, tuple[str, Pair]]] = {}
+        self._phrases: dict[str, Phrases] = {}
+        for tool in self.tools:
+            self._params(tool.key, flat(tool.params), tool)
+            for p in flat(tool.params):
+                if p.fields and p.convert != "spread":
+                    self._params(f"{tool.key}#{p.key}", list(p.fields), tool)
+
+    def result(self, tool: str) -> str:
+        """The table of the row that a tool answers with."""
+        found = self.toolset.by_key(tool)
+        if found is None:
+            return ""
+        return found.reply.keys[0][0] if found.reply.keys else found.table
+
+    def makes(self, tool: str) -> bool:
+        """True for a tool that answers with a new row."""
+        found = self.toolset.by_key(tool)
+        return found is not None and (self.result(tool), "insert") in found.writes
+
+    # --- parameters
+
+    def _params(self, scope: str, params: list[Param], tool: Tool) -> None:
+        said = {p.key: (self._label(p, tool), self.place(p, tool)) for p in params if not p.hidden}
+        often = Counter(label for label, _ in said.values())
+        self.params[scope] = {
+            k: (label if often[label] == 1 else f"{plain(state_word(k))}", place) for k, (label, place) in said.items()
+        }
+
+    def place(self, p: Param, tool: Tool) -> Pair:
+        """The table and column that a parameter's values are of."""
+        if p.table and p.column:
+            return (p.table, p.column)
+        column = tool.key.rpartition(".")[2].removeprefix("adjust_")
+        return (tool.table, column) if p.key == "delta" and column in self.lexicon.schema[tool.table] else ("", "number")
+
+    def _label(self, p: Param, tool: Tool) -> str:
+        place = self.place(p, tool)
+        if p.key.startswith(("from_", "to_")) or not place[0] or place not in self.lexicon.labels:
+            return plain(state_word(p.name))
+        if p.role == "key":
+            return self.lexicon.words.label(p.table)
+        return self.lexicon.roles.get(place) or self.lexicon.labels[place]
+
+    def words(self) -> dict[str, tuple[Write, Read]]:
+        """The symbol of parameters: its context is a tool, or the lines of a tool."""
+
+        def write(w: Writer, ctx: Any, v: Term) -> str:
+            return self.params[ctx][v[1]][0]
+
+        def read(lex: Lexicon, text: Text, ctx: Any, i: int) -> list[Reading]:
+            if ctx not in self._phrases:
+                made = self._phrases[ctx] = Phrases()
+                for key, (label, place) in self.params[ctx].items():
+                    made.add(label, ("param", key, *place))
+            return list(self._phrases[ctx].read(text, i))
+
+        return {"param": (write, read)}
+
+    # --- productions
+
+    def rules(self) -> Rules:
+        """act: one change, or one for each of a set."""
+        rules = Rules()
+        for tool in self.tools:
+            self._tool(rules, tool)
+        return rules
+
+    def _tool(self, rules: Rules, tool: Tool) -> None:
+        params = {p.key: p for p in flat(tool.params) if not p.hidden}
+        for form in self.patterns(tool, params):
+            for pattern in ([form] if isinstance(form, str) else form):
+                self._pattern(rules, tool, params, pattern)
+
+    def patterns(self, tool: Tool, params: dict[str, Param]) -> list[str]:
+        """The patterns of one tool, its own words filled in."""
+        file = phrases("deeds")
+        last = tool.key.rpartition(".")[2]
+        kinds, actions = file["kinds"], file["actions"]
+        found: list[str]
+        if tool.kind == "action":
+            found = list(actions.get(last, ()))
+            found += [p for extra in ("top", "amount", "end") for p in actions.get(f"{last}_{extra}", ())]
+        elif tool.kind == "bulk":
+            found = self._bulk(tool, last, kinds)
+        elif last.startswith("adjust_"):
+            found = [f"adjust the {self._label(params['delta'], tool)} of {{id}} by {{delta}}"]
+        elif tool.kind == "update":
+            found = [*kinds["update"], *kinds["updates"], *kinds["clear"]]
+        elif tool.kind == "create":
+            found = [*kinds["create"], *self._create_for(tool, params)]
+            if any(p.fields for p in params.values()):
+                items = next(p.key for p in params.values() if p.fields)
+                found = [f"{p}, and with these lines: {{{items}}}" for p in found] + found
+        elif tool.kind in ("link", "unlink"):
+            a, b = list(params)[:2]
+            found = [p.replace("{a}", f"{{{a}}}").replace("{b}", f"{{{b}}}") for p in kinds[tool.kind]]
+        else:
+            found = list(kinds.get(tool.kind, ()))
+        found = [self._fill(p, tool) for p in found] or [self._name(tool)]
+        return [p for p in found if p and {h for h in re.findall(r"\{(\w+)\}", p)} <= {*params, *_SPECIAL}] or [self._name(tool)]
+
+    def _bulk(self, tool: Tool, last: str, kinds: dict[str, list[str]]) -> list[str]:
+        if last == "bulk_update":
+            return list(kinds["bulk_update"])
+        if last == "bulk_create":
+            return list(kinds["bulk_create"])
+        keys = [p.key for p in tool.params]
+        if last.startswith("reassign_"):
+            return [p.replace("{from}", f"{{{keys[0]}}}").replace("{to}", f"{{{keys[1]}}}") for p in kinds["reassign"]]
+        if last == "adjust_prices":
+            group = next(k for k in keys if k != "percent")
+            return [f"change the prices of all <nouns> of {{{group}}} by {{percent}} percent"]
+        if "ids" in keys:
+            return [*kinds["bulk"], *(["delete {ids}", "remove {ids}"] if last == "bulk_delete" else [])]
+        return []
+
+    def _create_for(self, tool: Tool, params: dict[str, Param]) -> list[str]:
+        """A new row 'for' the one row of another table that it belongs to."""
+        kinds = phrases("deeds")["kinds"]
+        parents = {p.key: target(self.lexicon.schema, *self.place(p, tool)) for p in params.values() if p.column and not p.fields}
+        often = Counter(parents.values())
+        found = []
+        for key, parent in parents.items():
+            if parent and often[parent] == 1:
+                found += [p.replace("{for}", f"{{{key}}}") for p in [*kinds["create_for"], *kinds["create_bare"]]]
+        return found
+
+    def _name(self, tool: Tool) -> str:
+        """The tool's own name as a sentence, where nothing better is known; all parameters are listed."""
+        w = tool.words
+        noun = self.lexicon.words.labels(tool.table) if w.many else self.lexicon.words.label(tool.table)
+        text = Verb(w.template or w.verb, "").of(noun if w.many else article(noun))
+        return f"{text} {plain(w.tail)}".strip() if w.tail else text
+
+    def _fill(self, pattern: str, tool: Tool) -> str:
+        """A pattern with the words in angle brackets put in; '' where the tool has no such word."""
+        lex, steps = self.lexicon, tool.key.split(".")
+        noun = lex.words.label(tool.table)
+
+        def word(m: re.Match[str]) -> str:
+            what = m.group(1)
+            if what.startswith("deed"):
+                hole = "{ids}" if what.startswith("deeds") else "{id}" if ":" in what else article(f"new {noun}")
+                return self._deed(tool).of(hole)
+            if what in ("role", "roles", "what"):
+                links = {f.key: f.columns[0] for f in lex.schema[tool.table].foreign_keys}
+                place = (tool.table, links.get(steps[1], ""))
+                if place not in lex.roles:
+                    return "\0"
+                return several(lex.roles[place]) if what == "roles" else lex.roles[place]
+            if what == "kids":
+                return lex.words.labels(steps[2]) if len(steps) > 2 and steps[2] in lex.schema else "\0"
+            if what == "a result":
+                return article(lex.words.label(steps[1])) if steps[1] in lex.schema else "\0"
+            return {"noun": noun, "nouns": lex.words.labels(tool.table), "a noun": article(noun)}.get(what, "\0")
+
+        made = re.sub(r"<([\w: ]+)>", word, pattern)
+        return "" if "\0" in made else made
+
+    def _deed(self, tool: Tool) -> Verb:
+        own = tool.words.template if tool.kind in PLAIN or tool.kind == "bulk" else ""
+        return Verb(re.sub(r"^mark_as_(\w+)$", r"mark_{noun}_as_\1", own or tool.words.verb), "")
+
+    def _pattern(self, rules: Rules, tool: Tool, params: dict[str, Param], pattern: str) -> None:
+        named = re.findall(r"\{(\w+)\}", pattern)
+        rest = not set(named) & {"args", "settings", "column"} and set(params) - set(named)
+        if rest:
+            pattern = f"{pattern} [with {{args}}]"
+        holes: dict[str, tuple[str, Any]] = {
+            "args": ("args", (tool.key,)), "settings": ("settings", (tool.key,)), "column": ("param", (tool.key,)), "value": ("value", "column"),
+        }  # fmt: skip
+        for key, p in params.items():
+            holes[key] = self._hole(tool, p)
+        clear = "column" in named and "value" not in named
+        rules.add("act", [pattern], holes, self._split(tool, params, clear), self._make(tool, params, clear))
+
+    def _hole(self, tool: Tool, p: Param) -> tuple[str, Any]:
+        if p.fields:
+            return ("lines", (f"{tool.key}#{p.key}",))
+        place = self.place(p, tool)
+        table = target(self.lexicon.schema, *place)
+        if p.role == "items" or p.convert == "keys":
+            return ("keys", (table,))
+        return ("object", (table,)) if table else ("value", (place,))
+
+    def _split(self, tool: Tool, params: dict[str, Param], clear: bool) -> Callable[..., Holes | None]:
+        free = _SPECIAL - {"args"}
+
+        def split(w: Writer, ctx: Any, do: Term, names: Names) -> Holes | None:
+            if do[1] != tool.key:
+                return None
+            given = dict(do[2])
+            table = do[3][1] if do[3] is not None else ""
+            key = own_key(w.lexicon.schema, table) if table else ""
+            h: Holes = {}
+            for name in names - _SPECIAL:
+                if name not in given:
+                    return None
+                value = given.pop(name)
+                h[name] = ("all", do[3]) if table and value == ("item", key) and not params[name].fields else value
+            w.whole[2] = table
+            objects = [v for v in h.values() if v[0] == "all"]
+            if bool(table) != (len(objects) == 1) and not (table and ctx == "each" and not objects):
+                return None
+            if ctx == "each" and objects:
+                return None
+            left = tuple(sorted(given.items()))
+            if "column" in names:
+                if len(left) != 1 or _is_lines(left[0][1]) or (left[0][1][:2] == ("const", None)) != clear:
+                    return None
+                place = self.params[tool.key][left[0][0]][1]
+                return h | {"column": ("param", left[0][0], *place)} | ({} if clear else {"value": left[0][1]})
+            if any(_is_lines(v) for _, v in left):
+                return None
+            slot = next((n for n in ("args", "settings") if n in names), "")
+            if bool(slot) != bool(left) or names & free - {slot}:
+                return None
+            return h | ({slot: tuple(w.stream.shuffled(left))} if slot else {})
+
+        return split
+
+    def _make(self, tool: Tool, params: dict[str, Param], clear: bool) -> Callable[..., Any]:
+        def make(lex: Lexicon, ctx: Any, h: Holes) -> Any:
+            given, rows = dict[str, Any](), None
+            for name, value in h.items():
+                if name in ("args", "settings"):
+                    if any(k in given or k in h for k, _ in value):
+                        return None
+                    given.update(value)
+                elif name == "column":
+                    if h["column"][1] in h:
+                        return None
+                    given[h["column"][1]] = ("const", None, *h["column"][2:]) if clear else h["value"]
+                elif name == "value" and "column" in h:
+                    continue
+                elif value[0] == "all":
+                    if rows is not None or ctx == "each":
+                        return None
+                    rows, given[name] = value[1], ("item", own_key(lex.schema, value[1][1]))
+                else:
+                    given[name] = value
+            if not all(k in given for k, p in params.items() if p.required):
+                return None
+            return ("do", tool.key, tuple(sorted(given.items())), rows, None, None)
+
+        return make
+
+
+_SPECIAL = frozenset(["args", "settings", "column", "value"])
+
+
+def _is_lines(value: Any) -> bool:
+    return bool(value) and isinstance(value[0], tuple)
+
+
+def add_arguments(rules: Rules) -> None:
+    """object: a row, or all of a set.  args: parameters with their values.  settings: the same, as changes.  lines."""
+    file = phrases("deeds")
+    holes: dict[str, tuple[str, Any]] = {"key": ("key", "."), "rows": ("rows", "")}
+
+    def split_all(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
+        return {"rows": v[1]} if v[0] == "all" else None
+
+    def make_all(lex: Lexicon, ctx: Any, h: Holes) -> Any:
+        return ("all", h["rows"]) if h["rows"][1] == ctx else None
+
+    rules.add("object", ["{key}"], holes, lambda w, ctx, v, n: {"key": v} if v[0] != "all" else None, lambda lex, ctx, h: h["key"])
+    rules.add("object", ["4* {rows}", "each of {rows}", "every one of {rows}"], holes, split_all, make_all)
+    for symbol, patterns in (("arg", file["args"]["one"]), ("setting", file["args"]["setting"])):
+        h: dict[str, tuple[str, Any]] = {"param": ("param", "."), "value": ("value", "param")}
+        if symbol == "arg":
+            late = [p for p in patterns if p.startswith("{value}")]
+            patterns = [p for p in patterns if p not in late]
+        rules.add(symbol, patterns, h, _split_argument, _make_argument)
+    for symbol, one in (("args", "arg"), ("settings", "setting")):
+        h = {"a": (one, "."), "b": (one, "."), "c": (symbol, ".")}
+        rules.add(symbol, ["{a}"], h, lambda w, ctx, v, n: {"a": v[0]} if len(v) == 1 else None, lambda lex, ctx, h: (h["a"],))
+        rules.add(symbol, ["{a} and {b}"], h, lambda w, ctx, v, n: {"a": v[0], "b": v[1]} if len(v) == 2 else None, _make_two)
+        rules.add(symbol, ["{a}, {c}"], h, lambda w, ctx, v, n: {"a": v[0], "c": v[1:]} if len(v) > 2 else None, _make_more)
+    h = {"args": ("args", "."), "lines": ("lines", ".")}
+    first = file["lines"]["first"]
+    rules.add("lines", first, h, lambda w, ctx, v, n: {"args": v[0]} if len(v) == 1 else None, lambda lex, ctx, h: (tuple(sorted(h["args"])),))
+    more = [f"{p}; {{lines}}" for p in first]
+    rules.add(
+        "lines", more, h, lambda w, ctx, v, n: {"args": v[0], "lines": v[1:]} if len(v) > 1 else None,
+        lambda lex, ctx, h: (tuple(sorted(h["args"])), *h["lines"]),
+    )  # fmt: skip
+
+
+def _make_two(lex: Lexicon, ctx: Any, h: Holes) -> Any:
+    return (h["a"], h["b"])
+
+
+def _make_more(lex: Lexicon, ctx: Any, h: Holes) -> Any:
+    return (h["a"], *h["c"])
+
+
+def _split_argument(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
+    deeds: Deeds = w.deeds
+    return {"param": ("param", v[0], *deeds.params[ctx][v[0]][1]), "value": v[1]} if not _is_lines(v[1]) else None
+
+
+def _make_argument(lex: Lexicon, ctx: Any, h: Holes) -> Any:
+    return (h["param"][1], h["value"])
