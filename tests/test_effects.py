@@ -23,8 +23,14 @@ from worlddb.tasks.effects.desk import Lost, formulas
 from worlddb.tasks.effects.run import Worker, covered, facts_of, run_by_sql
 from worlddb.tasks.plan import Asked, Const, Do, Find, Fold, Item, Of, Plan, Test, Where
 from worlddb.tasks.sql import evaluate, look_at, prove
+from worlddb.tools.kinds import propose
 from worlddb.tools.model import Param, Tool
+from worlddb.tools.names import Names
+from worlddb.tools.perturb import Perturbation
 from worlddb.tools.session import Session
+from worlddb.tools.site import Site
+from worlddb.tools.styles import dress
+from worlddb.tools.toolset import Toolset
 from worlddb.world.diff import Change, Diff
 from worlddb.world.host import Broken
 from worlddb.world.mint import is_minted
@@ -187,34 +193,66 @@ def _misanswered(tool: Tool, told: Any, answered: dict[str, Any]) -> str:
 
 
 def drawn(seeds: Iterable[int], *, tries: int = TRIES, wanted: int = WANTED, keep: float = 0.15) -> Iterable[Outcome]:
-    """Comparisons of every tool that has an effect: so many, as far as so many tries yield them."""
+    """Comparisons of every tool of these worlds, see `drawn_in`."""
     for seed in seeds:
         world = generate(seed)
-        toolset = world.toolset()
-        dice = random.Random(seed)
-        session = world.session(toolset)
-        for tool in toolset:
-            if effect_of(tool) is None:
+        yield from drawn_in(world, world.toolset(), seed, tries=tries, wanted=wanted, keep=keep)
+
+
+def drawn_in(
+    world: World, toolset: Toolset, seed: int, *, tries: int = TRIES, wanted: int = WANTED, keep: float = 0.15
+) -> Iterable[Outcome]:
+    """Comparisons of every tool that has an effect: so many, as far as so many tries yield them."""
+    dice = random.Random(seed)
+    session = world.session(toolset)
+    for tool in toolset:
+        if effect_of(tool) is None:
+            continue
+        done = 0
+        for _ in range(tries):
+            outcome = compare(world, session, tool, dice)
+            if outcome is None:
                 continue
-            done = 0
-            for _ in range(tries):
-                outcome = compare(world, session, tool, dice)
-                if outcome is None:
-                    continue
-                yield outcome
-                done += 1
-                if done == wanted:
-                    break
-                if dice.random() > keep or len(session._log.redo) > 60:  # now and then calls build on one another
-                    session.reset()
+            yield outcome
+            done += 1
+            if done == wanted:
+                break
+            if dice.random() > keep or len(session._log.redo) > 60:  # now and then calls build on one another
+                session.reset()
+
+
+def everything(world: World) -> Toolset:
+    """All writing tools that the world's API could have, chosen or not."""
+    site, style = Site(world.schema), world.toolset().style
+    drafts = {t.key: t for t in propose(site) if not t.read_only}
+    return Toolset(world.schema, dress(tuple(drafts.values()), style, site.words, names=Names()), style)
+
+
+def agreed(outcomes: Iterable[Outcome]) -> int:
+    """How many comparisons there were; all must have come to the same."""
+    found = list(outcomes)
+    wrong = [o for o in found if o.verdict != "same"]
+    assert not wrong, "\n".join(f"{o.world} {o.tool.key} {o.arguments}: {o.verdict}" for o in wrong[:5])
+    return len(found)
 
 
 @pytest.mark.parametrize("block", range(8))
 def test_effects_change_what_tools_change(block: int) -> None:
-    outcomes = list(drawn(range(4 * block, 4 * block + 4)))
-    wrong = [o for o in outcomes if o.verdict != "same"]
-    assert not wrong, "\n".join(f"{o.world} {o.tool.key} {o.arguments}: {o.verdict}" for o in wrong[:5])
-    assert len(outcomes) > 150
+    assert agreed(drawn(range(4 * block, 4 * block + 4))) > 150
+
+
+@pytest.mark.parametrize("seed", range(40, 52))
+def test_effects_of_tools_that_are_seldom_chosen(seed: int) -> None:
+    world = generate(seed)
+    assert agreed(drawn_in(world, everything(world), seed, tries=10, wanted=1)) > 20
+
+
+def test_neither_names_nor_distractors_matter() -> None:
+    for seed in (3, 8):
+        world = generate(seed)
+        harder = world.toolset(perturb=Perturbation(rename_tools=3, rename_params=3, terse=3, distractors=8))
+        assert agreed(drawn_in(world, harder, seed)) > 30
+        assert all(covered(harder).values())
 
 
 def test_hardly_a_tool_is_without_an_effect() -> None:

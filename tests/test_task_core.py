@@ -248,3 +248,31 @@ def test_round_limits() -> None:
 
 def test_where_is_data() -> None:
     assert Where(column="a").op == "eq"
+
+
+def test_two_sets_for_one_column_both_count(grounds: dict[int, Ground]) -> None:
+    """Parents that have a child in either of two sets: neither condition may hide the other."""
+    tried = 0
+    for ground in grounds.values():
+        for child, link in (pair for t in ground.schema.tables for pair in ground.children(t.key)):
+            here, parent = link.columns[0], ground.schema[link.table]
+            rows = [r for r in ground.table(child.key) if r[here] is not None]
+            for column in columns.choices(child):
+                kinds = sorted({r[column.key] for r in rows if r[column.key] is not None}, key=repr)[:2]
+                if len(kinds) < 2 or not ground.readers[child.key] or not ground.readers[parent.key]:
+                    continue
+                maker = Draft(ground, Stream(0, "both"))
+                sets = [
+                    maker.find(child.key, maker.equals(child, column, {column.key: kind}), many=True) for kind in kinds
+                ]
+                both = [Where(column=parent.primary_key[0], op="in", value=Each(node=s, column=here)) for s in sets]
+                name = maker.find(parent.key, *both, many=True)
+                asked = Asked(shape="set", what=(Each(node=name, column=parent.primary_key[0]),))
+                try:
+                    gold = enact(ground, maker.plan("question", asked))
+                except Stuck:
+                    continue
+                own = [{r[here] for r in rows if r[column.key] == kind} for kind in kinds]
+                assert set(gold.answer) == own[0] & own[1]
+                tried += 1
+    assert tried > 20

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from worlddb.shards import Entry, family_and_reason, task_number
 from worlddb.tasks.model import Task
-from worlddb.tools.keys import call_of
-from worlddb.tools.toolset import Toolset
+
+if TYPE_CHECKING:
+    from worlddb.tools.toolset import Toolset
 
 
 class TaskRow(NamedTuple):
@@ -116,6 +117,8 @@ def gold_rows(entry: Entry) -> Iterator[GoldRow]:
 
 
 def _gold(entry: Entry, task: Task, toolset: Toolset) -> Iterator[GoldRow]:
+    from worlddb.tools.keys import call_of
+
     for step, gold in enumerate(task.gold):
         call = call_of(toolset, gold.tool, gold.arguments)
         yield GoldRow(

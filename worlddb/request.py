@@ -81,19 +81,24 @@ def plan(asked: Request, pools: str, there: StoreRecipe | None = None) -> StoreR
         raise BadRequest(f"tasks is {tasks}; ask for 1 or more for each world, or for 0 to have none")
     if asked.task_profile is not None:
         find_task_profile(asked.task_profile)
+    size = shard_size(worlds.profiles, tasks)
     return StoreRecipe(
         format=there.format if there else FORMAT, seed=worlds.first, n=worlds.n,
         profile="" if asked.suite else worlds.profiles[0], suite=asked.suite or "", profiles=worlds.profiles,
         domain=domain, domains=() if domain else worlds.domains, tasks=tasks,
         task_profile=(asked.task_profile or TASK_PROFILE) if tasks else "", task_version=task_version() if tasks else "",
         scope=worlds.scope, generator=generator(), pools=pools,
-        shard=there.shard if there else shard_size(worlds.profiles, tasks),
+        shard=there.shard if there else size,
         dictionaries=there.dictionaries if there else tuple(map(short_digest, shipped_dictionaries())),
     )  # fmt: skip
 
 
 def shard_size(profiles: tuple[str, ...], tasks: int) -> int:
-    """Worlds per shard."""
+    """Worlds per shard.
+
+    Raises:
+        UnknownName: there is no such profile.
+    """
     from worlddb.world.profiles import profile as find_profile
 
     rows = [sum(p.rows) // len(p.rows) for p in map(find_profile, profiles)]

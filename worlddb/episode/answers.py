@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from worlddb.episode.matchers import SLACK, shown
+from worlddb.episode.matchers import shown, within
 from worlddb.episode.moments import moment_of
 from worlddb.episode.rows import perfect
 from worlddb.tasks.goal import Answer, folded
@@ -120,7 +120,7 @@ def _number(wanted: Answer, given: Any) -> bool:
 def _near(wanted: Answer, value: float, major: bool) -> bool:
     """Whether a number is the wanted one; `major`: of money it counts the major units."""
     stored = value * wanted.minor if wanted.minor and major else value
-    return abs(stored - wanted.value) <= wanted.tolerance + SLACK * max(1.0, abs(wanted.value))
+    return within(stored, wanted.value, wanted.tolerance)
 
 
 # --- words

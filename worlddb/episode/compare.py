@@ -9,7 +9,7 @@ from worlddb.episode.match import Altered, Choice, Made, Wanted, Way, suits
 from worlddb.episode.rows import Link, Place, Template, TooSymmetric, assign
 from worlddb.schema.model import Schema
 from worlddb.tasks.forms import Window, forms_of
-from worlddb.tasks.goal import Anything, Clock, Insert, Matcher, New, Pool
+from worlddb.tasks.goal import Anything, Insert, Matcher, New, Pool
 from worlddb.world.diff import Key, Row
 
 COMPARED = 60
@@ -131,9 +131,9 @@ class _Comparing:
         self.found += [Difference("EXTRA", "update", *place, column=at, row=altered.after) for at in altered.columns]
 
     def _choice(self, choice: Choice, updates: dict[Place, Altered], deletes: dict[Place, Row]) -> None:
-        suits = [p for p in choice.places if suits(choice, p, self.made, self.window)]
-        near = [] if choice.wanted is None else [p for p in choice.places if p in updates and p not in suits]
-        picked = [p for p in (*sorted(suits, key=repr), *sorted(near, key=repr)) if p in updates or p in deletes]
+        right = [p for p in choice.places if suits(choice, p, self.made, self.window)]
+        near = [] if choice.wanted is None else [p for p in choice.places if p in updates and p not in right]
+        picked = [p for p in (*sorted(right, key=repr), *sorted(near, key=repr)) if p in updates or p in deletes]
         for place in picked[: choice.pool.count]:
             if choice.wanted is None:
                 self._delete(place, deletes)
@@ -154,7 +154,7 @@ class _Comparing:
         pairs = whole if whole is not None else self._nearest()
         for template in self.way.templates:
             insert = self.way.inserts[template.var]
-            loud = [(c, m) for c, m in insert.values.items() if not isinstance(m, Anything | Clock)]
+            loud = [(c, m) for c, m in insert.values.items() if not isinstance(m, Anything)]
             self.wanted += 1 + len(loud)
             place = pairs.get(template.var)
             if place is None:

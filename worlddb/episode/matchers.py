@@ -12,8 +12,11 @@ from worlddb.tasks.goal import Anything, Bag, Clock, Equal, Facts, Json, Matcher
 
 Test: TypeAlias = Callable[[Any, Window], bool]
 """Whether a stored value is right; the window is the time of the episode."""
-SLACK = 1e-9
-"""Floating-point error that no tolerance is meant to exclude."""
+def within(value: float, wanted: float, tolerance: float) -> bool:
+    """True for numbers that differ by the tolerance or less; floating-point error, which no tolerance is about, is let pass."""
+    if isinstance(value, int) and isinstance(wanted, int):
+        return abs(value - wanted) <= tolerance
+    return abs(value - wanted) <= tolerance + 1e-9 + 4e-16 * abs(wanted)
 
 
 def test_of(matcher: Matcher) -> Test:
@@ -32,10 +35,10 @@ def _one_of(matcher: OneOf) -> Test:
 
 
 def _near(matcher: Near) -> Test:
-    wanted, most = matcher.value, matcher.tolerance + SLACK * max(1.0, abs(matcher.value))
+    wanted, tolerance = matcher.value, matcher.tolerance
 
     def test(value: Any, _: Window) -> bool:
-        return isinstance(value, int | float) and abs(value - wanted) <= most
+        return isinstance(value, int | float) and within(value, wanted, tolerance)
 
     return test
 

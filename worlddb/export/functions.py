@@ -1,12 +1,14 @@
 """Flat functions over one world: each takes plain values and gives one, as the calls of NESTFUL do.
 
 They are the nodes of plans turned into functions of their own: a look-up by certain conditions, a column of a row, a figure
-over rows, the leader among groups, a sum.  Rows are named by their keys (those of several columns joined by '/').
+over rows, the leader among groups, a sum.  Rows are named by their keys (those of several columns joined by '/'), or by the
+conditions of a look-up, where nothing else is wanted of them: 'the charge of the booking with that number' is one function.
 `Function.meaning` says what one does; the rest is what a model is told.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
 from hashlib import sha256
 from typing import NamedTuple, TypeAlias
 
@@ -35,23 +37,26 @@ class Lookup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=
     take: bool = False
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True, tag="part"):
+class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="part"):
     """A column of a row, or of each of several rows, NULL left out."""
 
     table: str
     column: str
     many: bool = False
+    of: Lookup | None = None
+    """The rows are those of this look-up, whose arguments are asked for instead of keys."""
 
 
-class Figure(msgspec.Struct, frozen=True, kw_only=True, tag="figure"):
+class Figure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="figure"):
     """count, sum, mean, least or greatest over rows."""
 
     table: str
     by: str
     column: str = ""
+    of: Lookup | None = None
 
 
-class Leader(msgspec.Struct, frozen=True, kw_only=True, tag="leader"):
+class Leader(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="leader"):
     """The value of a column that has the greatest or least figure among rows grouped by it."""
 
     table: str
@@ -59,6 +64,7 @@ class Leader(msgspec.Struct, frozen=True, kw_only=True, tag="leader"):
     by: str
     over: str = ""
     desc: bool = True
+    of: Lookup | None = None
 
 
 class Sum(msgspec.Struct, frozen=True, kw_only=True, tag="sum"):
@@ -88,6 +94,14 @@ class Function(NamedTuple):
     meaning: Meaning
 
 
+class _Rows(NamedTuple):
+    """Rows as names and descriptions call them, and what is asked for to know them."""
+
+    name: str
+    said: str
+    slots: tuple[Slot, ...]
+
+
 class Functions:
     """The functions of one schema, worded with the nouns of its API."""
 
@@ -96,13 +110,29 @@ class Functions:
         self.site = Site(schema)
         self.words = self.site.words
         self._made: dict[Meaning, Function] = {}
+        self._names: dict[str, Meaning] = {}
 
     def of(self, meaning: Meaning) -> Function:
         """The function of that meaning."""
         if meaning not in self._made:
-            found = _MAKERS[type(meaning)](self, meaning)
-            self._made[meaning] = found._replace(name=_short(found.name, meaning), description=sentence(found.description))
+            found = self._make(meaning)
+            name = found.name
+            if len(name) > LONGEST or self._names.setdefault(name, meaning) != meaning:
+                name = _short(name, meaning)
+            self._made[meaning] = found._replace(name=name, description=sentence(found.description))
         return self._made[meaning]
+
+    def _make(self, meaning: Meaning) -> Function:
+        match meaning:
+            case Lookup():
+                return self._lookup(meaning)
+            case Part():
+                return self._part(meaning)
+            case Figure():
+                return self._figure(meaning)
+            case Leader():
+                return self._leader(meaning)
+        return Function(*_SUMS[meaning.op], meaning)
 
     # --- words
 
@@ -136,74 +166,86 @@ class Functions:
     # --- makers
 
     def _lookup(self, meaning: Lookup) -> Function:
-        table, t = self.schema[meaning.table], meaning.table
-        phrases, slots = [], list[Slot]()
-        for column, op in meaning.where:
-            phrases.append(self._phrase(t, column, op))
-            slots += [self._asked(t, column, op)] if op not in ("null", "set") else []
-        head = f"list_{self.words.nouns(t)}" if meaning.many else f"find_{self.words.noun(t)}"
-        parts = [head, *(f"{'and_' if i else ''}{p}" for i, p in enumerate(phrases))]
-        told = f"{'List the' if meaning.many else 'Find the'} {self.words.labels(t) if meaning.many else self.words.label(t)}"
-        told += f" {plain('_'.join(parts[1:]))}" if phrases else ""
-        if meaning.sort:
-            end = self._end(t, meaning.sort, desc=meaning.desc)
-            parts.append(f"with_{end}" if not meaning.many or meaning.take else f"in_order_of_{end}")
-            told += f", {'those' if meaning.many else 'the one'} with the {plain(end)}"
-        if meaning.take:
-            slots.append(Slot("integer", "How many to give"))
-            told += " first, so many of them"
-        result = self._key(table, many=meaning.many)
-        return Function("_".join(parts), f"{told}.", tuple(slots), result, meaning)
+        which = self._which(meaning)
+        result = self._key(self.schema[meaning.table], many=meaning.many)
+        verb = "list" if meaning.many else "find"
+        return Function(f"{verb}_{which.name}", f"{verb} the {which.said}.", which.slots, result, meaning)
 
-    def _phrase(self, table: str, column: str, op: str) -> str:
-        field = self._field(table, column)
-        moment = bool(semantic_type(self.schema[table][column].type).temporal)
-        return _PHRASES[op][moment].format(field)
+    def _which(self, of: Lookup) -> _Rows:
+        """The rows of a look-up."""
+        table, t = self.schema[of.table], of.table
+        name = self.words.nouns(t) if of.many else self.words.noun(t)
+        said = plain(name)
+        slots = [self._asked(t, c, op) for c, op in of.where if op not in ("null", "set")]
+        if equal := [self._field(t, c) for c, op in of.where if op == "eq"]:
+            name, said = f"{name}_by_{'_and_'.join(equal)}", f"{said} by {plain(' and '.join(equal))}"
+        for column, op in of.where:
+            if op != "eq":
+                moment, field = bool(semantic_type(table[column].type).temporal), self._field(t, column)
+                in_name, in_prose = _PHRASES[op][moment]
+                name, said = f"{name}_{in_name.format(field)}", f"{said} {in_prose.format(plain(field))}"
+        if of.sort:
+            end = self._end(t, of.sort, desc=of.desc)
+            name, said = f"{name}_with_{end}", f"{said} with the {plain(end)}"
+        if of.take:
+            slots.append(Slot("integer", "How many of them"))
+            said += ", so many of them in that order"
+        return _Rows(name, said, tuple(slots))
+
+    def _rows(self, table: str, of: Lookup | None, *, many: bool) -> _Rows:
+        """The rows that a function is about: those of a look-up, or such as are given by key."""
+        if of is not None:
+            return self._which(of)._replace(said=f"the {self._which(of).said}")
+        key, words = self._key(self.schema[table], many=many), self.words
+        if many:
+            return _Rows(words.nouns(table), words.labels(table), (key,))
+        return _Rows(words.noun(table), article(words.label(table)), (key,))
 
     def _asked(self, table: str, column: str, op: str) -> Slot:
         slot = self._value(table, column, _NOTES.get(op, ""))
         return Slot("array", f"Values: {slot.description}") if op in ("in", "not_in") else slot
 
     def _part(self, meaning: Part) -> Function:
-        table, field = self.schema[meaning.table], self._field(meaning.table, meaning.column)
-        whose = ("each_" if meaning.many else "") + self.words.noun(table.key)
-        told = f"Get the {plain(field)} of {plain(whose) if meaning.many else article(plain(whose))}."
-        slot = self._value(table.key, meaning.column)
+        t, field = meaning.table, self._field(meaning.table, meaning.column)
+        rows = self._rows(t, meaning.of, many=meaning.many)
+        each = "each of " if meaning.many else ""
+        slot = self._value(t, meaning.column)
         result = Slot("array", f"For each that has one: {slot.description}") if meaning.many else slot
-        return Function(f"get_{field}_of_{whose}", told, (self._key(table, many=meaning.many),), result, meaning)
+        name = f"{'list' if meaning.many else 'get'}_{field}_of_{rows.name}"
+        return Function(name, f"get the {plain(field)} of {each}{rows.said}.", rows.slots, result, meaning)
 
     def _figure(self, meaning: Figure) -> Function:
-        table, t = self.schema[meaning.table], meaning.table
-        given = (self._key(table, many=True),)
+        t, column = meaning.table, meaning.column
+        rows = self._rows(t, meaning.of, many=True)
         if meaning.by == "count":
-            told = f"Count {self.words.labels(t)}."
-            return Function(f"count_{self.words.nouns(t)}", told, given, Slot("integer", "How many there are"), meaning)
+            result = Slot("integer", "How many there are")
+            return Function(f"count_{rows.name}", f"count {rows.said}.", rows.slots, result, meaning)
         if meaning.by in ("least", "greatest"):
-            what = self._end(t, meaning.column, desc=meaning.by == "greatest")
+            what = self._end(t, column, desc=meaning.by == "greatest")
         else:
-            what = f"{'total' if meaning.by == 'sum' else 'average'}_{self._field(t, meaning.column)}"
-        slot = self._value(t, meaning.column)
+            what = f"{'total' if meaning.by == 'sum' else 'average'}_{self._field(t, column)}"
+        slot = self._value(t, column)
         result = Slot("number" if meaning.by == "mean" else slot.type, f"The {plain(what)} ({slot.description})")
-        name = f"get_{what}_of_{self.words.nouns(t)}"
-        return Function(name, f"Get the {plain(what)} of {self.words.labels(t)}.", given, result, meaning)
+        return Function(
+            f"get_{what}_of_{rows.name}", f"get the {plain(what)} of {rows.said}.", rows.slots, result, meaning
+        )
 
     def _leader(self, meaning: Leader) -> Function:
         t, field = meaning.table, self._field(meaning.table, meaning.column)
+        rows = self._rows(t, meaning.of, many=True)
         if meaning.by == "count":
-            most = f"{'most' if meaning.desc else 'fewest'}_{self.words.nouns(t)}"
+            most = "most" if meaning.desc else "fewest"
         else:
             kind = "total" if meaning.by == "sum" else "average"
-            most = f"{'highest' if meaning.desc else 'lowest'}_{kind}_{self._field(t, meaning.over)}_of_{self.words.nouns(t)}"
-        told = f"Find the {plain(field)} with the {plain(most)} among those given."
-        result = self._value(t, meaning.column)
-        return Function(f"find_{field}_with_{most}", told, (self._key(self.schema[t], many=True),), result, meaning)
-
-    def _sum(self, meaning: Sum) -> Function:
-        name, told, left, right, result = _SUMS[meaning.op]
-        return Function(name, told, (Slot(*left), Slot(*right)), Slot(*result), meaning)
+            most = f"{'highest' if meaning.desc else 'lowest'}_{kind}_{self._field(t, meaning.over)}_of"
+        said = f"find the {plain(field)} with the {plain(most)} {rows.said.removeprefix('the ')}."
+        return Function(
+            f"find_{field}_with_{most}_{rows.name}", said, rows.slots, self._value(t, meaning.column), meaning
+        )
 
     # --- all that one might be offered
 
+    @cached_property
     def catalogue(self) -> tuple[Function, ...]:
         """Functions that somebody might need: distractors are drawn from them."""
         found: dict[str, Function] = {}
@@ -215,60 +257,62 @@ class Functions:
         return tuple(found.values())
 
     def _usual(self, table: Table) -> list[Meaning]:
-        refers = [f.columns[0] for f in table.foreign_keys if len(f.columns) == 1]
-        ranks, numbers = columns.ranks(table)[:4], columns.numbers(table)
-        found: list[Meaning] = [Lookup(table=table.key, where=((c.key, "eq"),)) for c in columns.names(table)]
-        for column in (*refers, *(c.key for c in columns.choices(table))):
-            found.append(Lookup(table=table.key, where=((column, "eq"),), many=True))
-            found += [Lookup(table=table.key, where=((column, "eq"),), sort=r.key, desc=d) for r in ranks[:2] for d in (True, False)]
-        found += [Lookup(table=table.key, where=((c.key, op),), many=True) for c in ranks for op in ("ge", "lt")]
-        asked = [c.key for c in columns.asks(table)] + refers
-        found += [Part(table=table.key, column=c, many=m) for c in asked for m in (False, True)]
-        found += [Figure(table=table.key, by="count")]
-        found += [Figure(table=table.key, by=by, column=c.key) for c in numbers for by in ("mean", "least", "greatest")]
-        found += [Figure(table=table.key, by="sum", column=c.key) for c in columns.sums(table)]
-        found += [Leader(table=table.key, column=c, by="count", desc=d) for c in refers for d in (True, False)]
-        return found
+        t, refers = table.key, [f.columns[0] for f in table.foreign_keys if len(f.columns) == 1]
+        ranks, asked = columns.ranks(table)[:3], [*(c.key for c in columns.asks(table)), *refers]
+        ones = [Lookup(table=t, where=((c.key, "eq"),)) for c in columns.names(table)[:3]]
+        sets = [
+            Lookup(table=t, where=((c, "eq"),), many=True) for c in (*refers, *(c.key for c in columns.choices(table)))
+        ]
+        sets += [Lookup(table=t, where=((c.key, op),), many=True) for c in ranks for op in ("ge", "lt")]
+        ends = [
+            msgspec.structs.replace(of, many=False, sort=r.key, desc=desc)
+            for of in sets[: len(refers)] for r in ranks for desc in (True, False)
+        ]  # fmt: skip
+        figures = [("count", ""), *(("sum", c.key) for c in columns.sums(table))]
+        figures += [(by, c.key) for c in columns.numbers(table) for by in ("mean", "least", "greatest")]
+        found: list[Meaning] = [*ones, *sets, *ends]
+        for row in (None, *ones, *ends[:4]):
+            found += [Part(table=t, column=c, of=row) for c in asked if row is None or (c, "eq") not in row.where]
+        for rows in (None, *sets[:6]):
+            found += [Figure(table=t, by=by, column=c, of=rows) for by, c in figures]
+        return [*found, *(Leader(table=t, column=c, by="count", desc=d) for c in refers for d in (True, False))]
 
 
 def _short(name: str, meaning: Meaning) -> str:
     """A name that is not too long, and no other function's."""
-    if len(name) <= LONGEST:
-        return name
     return f"{name[: LONGEST - 7].rstrip('_')}_{sha256(msgspec.json.encode(meaning)).hexdigest()[:6]}"
 
 
-_MAKERS = {
-    Lookup: Functions._lookup, Part: Functions._part, Figure: Functions._figure, Leader: Functions._leader,
-    Sum: Functions._sum,
-}  # fmt: skip
-
+_WITHOUT, _WITH = ("without_{}", "without {}"), ("with_{}", "with any {}")
 _PHRASES = {
-    "eq": ("by_{}", "by_{}"), "ne": ("with_other_{}", "with_other_{}"), "ge": ("with_{}_at_least", "with_{}_from"),
-    "gt": ("with_{}_above", "with_{}_after"), "le": ("with_{}_at_most", "with_{}_until"),
-    "lt": ("with_{}_below", "with_{}_before"), "in": ("with_any_{}", "with_any_{}"),
-    "not_in": ("with_none_of_{}", "with_none_of_{}"), "null": ("without_{}", "without_{}"), "set": ("with_{}", "with_{}"),
+    "ne": (("with_other_{}", "with another {}"),) * 2,
+    "ge": (("with_{}_at_least", "with at least that {}"), ("with_{}_from", "with '{}' from then on")),
+    "gt": (("with_{}_above", "with more than that {}"), ("with_{}_after", "with '{}' after then")),
+    "le": (("with_{}_at_most", "with at most that {}"), ("with_{}_until", "with '{}' until then")),
+    "lt": (("with_{}_below", "with less than that {}"), ("with_{}_before", "with '{}' before then")),
+    "in": (("of_any_{}", "of any given {}"),) * 2, "not_in": (("of_no_{}", "of no given {}"),) * 2,
+    "null": (_WITHOUT, _WITHOUT), "set": (_WITH, _WITH),
 }  # fmt: skip
-"""Operator -> how a name says it, of values and of moments."""
+"""Operator -> how names and descriptions say it, of values and of moments."""
 _NOTES = {
     "ne": "; any other", "ge": "; this or more", "gt": "; more than this", "le": "; this or less", "lt": "; less than this",
 }  # fmt: skip
-_NUMBERS = (("number", "First number"), ("number", "Second number"))
-_SUMS = {
-    "plus": ("add", "Add two numbers.", *_NUMBERS, ("number", "Their sum")),
-    "minus": ("subtract", "Subtract the second number from the first.", *_NUMBERS, ("number", "The difference")),
-    "times": ("multiply", "Multiply two numbers.", *_NUMBERS, ("number", "Their product")),
+_NUMBERS = (Slot("number", "First number"), Slot("number", "Second number"))
+_SUMS: dict[str, tuple[str, str, tuple[Slot, ...], Slot]] = {
+    "plus": ("add", "Add two numbers.", _NUMBERS, Slot("number", "Their sum")),
+    "minus": ("subtract", "Subtract the second number from the first.", _NUMBERS, Slot("number", "The difference")),
+    "times": ("multiply", "Multiply two numbers.", _NUMBERS, Slot("number", "Their product")),
     "percent": (
-        "percent_of", "Get a percentage of a number, rounded half up to a whole number.", ("number", "The number"),
-        ("number", "How many percent"), ("integer", "That part of the number"),
+        "percent_of", "Get a percentage of a number, rounded half up to a whole number.",
+        (Slot("number", "The number"), Slot("number", "How many percent")), Slot("integer", "That part of the number"),
     ),
     "days_after": (
         "add_days", "Move a date or moment on by some days (back, where they are negative).",
-        ("string", "The date or moment"), ("integer", "Days"), ("string", "The date or moment so many days later"),
+        (Slot("string", "The date or moment"), Slot("integer", "Days")), Slot("string", "The date or moment then"),
     ),
     "days_between": (
-        "days_between", "Count the days from one date or moment to another.", ("string", "From"), ("string", "To"),
-        ("integer", "Whole days"),
+        "days_between", "Count the days from one date or moment to another.",
+        (Slot("string", "From"), Slot("string", "To")), Slot("integer", "Whole days"),
     ),
 }  # fmt: skip
-"""Operator -> name, what it does, its two parameters, its result."""
+"""Operator -> name, what it does, parameters, result."""

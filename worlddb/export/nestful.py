@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ from worlddb.spawner import Progress
 from worlddb.store import open_store
 from worlddb.tasks.ground import is_flag
 from worlddb.tasks.model import Task
-from worlddb.tasks.plan import Calc, Const, Each, Expr, Find, Fold, Group, Of, Plan, Where
+from worlddb.tasks.plan import Calc, Const, Each, Expr, Find, Fold, Group, Of, Plan, Where, parts
 
 DISTRACTORS = 3
 """Functions that a sample does not need, for each that it needs."""
@@ -51,7 +52,9 @@ class Written(NamedTuple):
     """Why tasks were left out -> how many."""
 
 
-def export(path: str | Path = "data/out", out: str | Path | None = None, *, progress: Progress | None = None) -> Written:
+def export(
+    path: str | Path = "data/out", out: str | Path | None = None, *, progress: Progress | None = None
+) -> Written:
     """Write the questions among the tasks of a store to the file `out` (nestful.jsonl inside the store), a line each.
 
     Raises:
@@ -136,42 +139,60 @@ class _Compiler:
             return bool(expr.value) if known and expr.value is not None else expr.value
         if not isinstance(expr, Of | Each):
             raise Unfit("it changes something")
-        found = self.node(expr.node)
         node = self.plan[expr.node]
         if not isinstance(node, Find) or self.schema[node.table].primary_key == (expr.column,):
-            return found
-        return self.call(Part(table=node.table, column=expr.column, many=node.many), found)
+            return self.node(expr.node)
+        of, given = self._rows(node)
+        return self.call(Part(table=node.table, column=expr.column, many=node.many, of=of), *given)
 
     def node(self, name: str) -> str:
         """The reference to what a node stands for: keys of rows, or a value."""
         node = self.plan[name]
         if isinstance(node, Find):
-            return self._find(node)
+            lookup, given = self._lookup(node)
+            return self.call(lookup, *given)
         if isinstance(node, Calc):
             return self.call(Sum(op=node.op), self.value(node.left), self.value(node.right))
         if not isinstance(node, Fold | Group):
             raise Unfit("it depends on a comparison")
-        table = self._rows(node.of)
-        rows = self.node(node.of)
+        rows = self.plan[node.of]
+        assert isinstance(rows, Find)
+        of, given = self._rows(rows)
         if isinstance(node, Fold):
-            return self.call(Figure(table=table, by=node.by, column=node.column), rows)
-        return self.call(Leader(table=table, column=node.column, by=node.by, over=node.over, desc=node.desc), rows)
+            return self.call(Figure(table=rows.table, by=node.by, column=node.column, of=of), *given)
+        leader = Leader(table=rows.table, column=node.column, by=node.by, over=node.over, desc=node.desc, of=of)
+        return self.call(leader, *given)
 
-    def _rows(self, name: str) -> str:
-        node = self.plan[name]
-        assert isinstance(node, Find)
-        return node.table
+    def _rows(self, find: Find) -> tuple[Lookup | None, list[Any]]:
+        """Rows that are wanted for one thing only are looked up by the very function that gives it; else by their keys."""
+        if len(self._purposes[find.name]) == 1:
+            return self._lookup(find)
+        return None, [self.node(find.name)]
 
-    def _find(self, find: Find) -> str:
+    @cached_property
+    def _purposes(self) -> dict[str, set[tuple[str, str]]]:
+        """Find -> for what its rows are wanted: a column of theirs, or a figure."""
+        found: dict[str, set[tuple[str, str]]] = {n.name: set() for n in self.plan.nodes}
+        for node in self.plan.nodes:
+            for part in parts(node):
+                if isinstance(part, Of | Each):
+                    found[part.node].add(("column", part.column))
+            if isinstance(node, Fold | Group):
+                found[node.of].add(("figure", node.name))
+        for what in self.plan.asked.what if self.plan.asked else ():
+            found[what.node].add(("column", what.column))
+        return found
+
+    def _lookup(self, find: Find) -> tuple[Lookup, list[Any]]:
         if find.free:
             raise Unfit("it leaves a choice")
         where = sorted(find.where, key=lambda w: (w.column, w.op))
         given = [self._compared(w) for w in where if w.op not in ("null", "set")]
-        meaning = Lookup(
+        lookup = Lookup(
             table=find.table, where=tuple((w.column, w.op) for w in where), sort=find.sort, desc=find.desc,
             many=find.many, take=find.many and find.take > 0,
         )  # fmt: skip
-        return self.call(meaning, *given, *([find.take] if meaning.take else []))
+        return lookup, [*given, *([find.take] if lookup.take else [])]
 
     def _compared(self, where: Where) -> Any:
         """What a condition compares with: a value, or for `in` several."""
@@ -200,7 +221,7 @@ def distractors(functions: Functions, used: list[Function], path: str) -> list[F
     """Functions that are not needed, most of them about the same tables, drawn by the stream of that path."""
     stream = Stream(0, "nestful", path, "distractors")
     names, tables = {f.name for f in used}, {_table(f) for f in used} - {""}
-    others = [f for f in functions.catalogue() if f.name not in names]
+    others = [f for f in functions.catalogue if f.name not in names]
     near = stream.child("near").shuffled([f for f in others if _table(f) in tables])[: NEAR * len(used)]
     far = stream.child("far").shuffled([f for f in others if f not in near])
     return [*near, *far[: DISTRACTORS * len(used) - len(near)]]

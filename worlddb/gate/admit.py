@@ -28,11 +28,13 @@ from worlddb.tasks.plan import Find, Plan
 from worlddb.tasks.propose import Candidate, Proposer
 from worlddb.tasks.say import Lexicon, Said, Unsaid, say
 from worlddb.tasks.shapes import Shape, task_profile
-from worlddb.tasks.sql import proof_of, prove
+from worlddb.tasks.sql import proof_of
 from worlddb.world.model import World
 
-TRIES = 60
-"""Candidates that are looked at for each task that is wanted."""
+TRIES = 40
+"""Candidates that are looked at for each task that is wanted, at most."""
+NEAR, ANY = 5, 25
+"""After so many candidates in vain one that is a call too long or too short will do; after so many, any."""
 ALTERNATIVES = 24
 """Ways in which a task that leaves a choice may be done; a task with more is rejected."""
 
@@ -87,16 +89,17 @@ class _Gate:
     def run(self) -> Batch:
         """Fill the shapes, the most demanding first; what cannot be had in its shape is taken as it comes in the end."""
         open_, proposed = sorted(self.shapes, key=lambda s: s.demand, reverse=True), 0
+        vain = 0
         for turn in range(TRIES * self.n):
             if not open_:
                 break
-            proposed += 1
+            proposed, vain = proposed + 1, vain + 1
             wanted = open_[turn % len(open_)]
             family, found = self.proposer.propose(wanted)
             if isinstance(found, str):
                 self.rejected[f"{family}: {found}"] += 1
                 continue
-            places = self._places(found, open_, late=turn > TRIES * self.n * 2 // 3)
+            places = self._places(found, open_, vain)
             if not places:
                 self.proposer.missed(family)
                 self.rejected[f"{family}: another shape"] += 1
@@ -111,6 +114,7 @@ class _Gate:
                 self.rejected[f"{family}: {stuck.reason}"] += 1
                 continue
             self.tasks += made
+            vain = 0
             self.proposer.due[family] -= 1
             self.seen |= {t.card.skeleton for t in made}
             for shape, task in zip(places, made, strict=True):
@@ -121,13 +125,14 @@ class _Gate:
             figures=dict(sorted(self.figures.items())),
         )  # fmt: skip
 
-    def _places(self, found: tuple[Candidate, ...], open_: list[Shape], *, late: bool) -> list[Shape]:
-        """The open shapes that candidates fill; late in the day the nearest will do, and that is counted."""
+    def _places(self, found: tuple[Candidate, ...], open_: list[Shape], vain: int) -> list[Shape]:
+        """The open shapes that candidates fill; after `vain` others that filled none, one that is near will do."""
         left, places = list(open_), list[Shape]()
         for one in found:
             fit = next((s for s in left if s.met_by(one.card)), None)
-            if fit is None and late and left:
-                fit = min(left, key=lambda s: (s.writes != (one.card.writes > 0), abs(s.least - one.card.calls)))
+            if fit is None and vain > NEAR:
+                near = min(left, key=lambda s: s.distance(one.card), default=None)
+                fit = near if near is not None and (near.distance(one.card) <= 1 or vain > ANY) else None
             if fit is None:
                 return []
             left.remove(fit)
@@ -147,8 +152,6 @@ class _Gate:
     def _task(self, candidate: Candidate, id: str, twin: str) -> Task:
         plan, gold, card = candidate
         self._allowed(candidate)
-        if (problem := prove(self.ground.rows, self.ground.schema, plan)) is not None:
-            raise Rejected(problem.partition(": ")[2].lstrip("0123456789 ") or "a description fails")
         if len(gold.calls) == 0:
             raise Rejected("nothing to do")
         goal = self._goal(plan, gold)

@@ -159,6 +159,8 @@ class Trials:
             run = run_by_sql(self.ground.world, self.ground.toolset, self.task.plan)
         except (Lost, Broken, apsw.Error) as error:
             raise Failed("SQL cannot do it") from error
+        if run.problem:
+            raise Failed("a description does not hold")
         self.statements = run.statements
         answer = run.answer
         if isinstance(self.task.answer, dict):

@@ -129,14 +129,15 @@ class _Enactor:
         return Known(value=COMPARE[node.op](left, right), calls=a | b)
 
     def _find(self, find: Find) -> Known:
-        conditions = {w.column + w.op: self._several(w.value, w.values) for w in find.where}
-        values = tuple(conditions[w.column + w.op][0] for w in find.where)
-        sources = tuple(conditions[w.column + w.op][1] for w in find.where)
+        conditions = [self._several(w.value, w.values) for w in find.where]
+        values, sources = tuple(v for v, _ in conditions), tuple(s for _, s in conditions)
         route = route_of(self.ground, find, values, self.wanted.columns[find.name], follow=self.follow)
         if route is None:
             raise Stuck("no tool shows it", find.table)
         rows, calls = self._travel(find, route, sources)
         kept = route.sifted(find, rows, values)
+        if len(kept) < find.take:
+            raise Stuck("too few", find.table)
         if not find.many:
             at = self.choice.get(find.name, 0) if find.free else 0
             if len(kept) <= at:

@@ -104,7 +104,7 @@ class Fold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="f
 class Group(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="group"):
     """The value of `column` that has the greatest (or least) figure when the rows of a set are grouped by it; no tie for it.
 
-    Rows where `column` is NULL are left out.
+    Rows where `column` is NULL are left out, and groups in which `over` is NULL everywhere.
     """
 
     name: str

@@ -76,15 +76,24 @@ class Proposer:
         return Candidate(plan, gold, card_of(self.ground, plan, gold))
 
     def _family(self, stream: Stream, shape: Shape) -> str:
-        """A family that is still due, those first whose golds usually are of that length; any, once none is due."""
-        due = [f for f in self.due if self.due[f] > 0 and _may(f, shape)]
-        names = due or [f for f in self.profile.families if f != "denied" and _may(f, shape)] or list(self.profile.families)
-        weights = [max(1, 60 * _usual(f, shape) // (1 + self._fruitless[f])) for f in names]
+        """A family by its weight: more often where it is due and its golds usually are of that length, less often where it
+        has come to nothing lately."""
+        names = [f for f in self.profile.families if _may(f, shape) and (f != "denied" or self.due[f] > 0)]
+        weights = [
+            max(
+                1,
+                self.profile.families[f]
+                * _usual(f, shape)
+                * (12 if self.due[f] > 0 else 2)
+                // (1 + self._fruitless[f]),
+            )
+            for f in names
+        ]
         return stream.weighted(names, weights)
 
     def _plans(self, family: str, shape: Shape, stream: Stream) -> Proposal:
-        depth = stream.pick(self.profile.depth)
-        depth = min(depth, shape.most - 1) if shape.most < 3 else max(depth, 1) if shape.least > 3 else depth
+        least, _ = USUAL[family]
+        depth = max(0, min(max(self.profile.depth), shape.least - least - stream.below(2)))
         draft = Draft(self.ground, stream.child("draft"))
         if family == "several":
             return self._several(draft, shape, depth, stream)

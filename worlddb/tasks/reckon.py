@@ -46,12 +46,17 @@ def folded(by: str, values: Sequence[Any]) -> Any:
     if by == "count":
         return len(values)
     if by == "sum":
-        return exact(sum(map(Fraction, values), Fraction(0)))
+        return exact(sum(map(written, values), Fraction(0)))
     if not values:
         return None
     if by == "mean":
-        return exact(sum(map(Fraction, values), Fraction(0)) / len(values))
+        return exact(sum(map(written, values), Fraction(0)) / len(values))
     return min(values) if by == "least" else max(values)
+
+
+def written(figure: int | float) -> Fraction:
+    """A number as people write it: 2.05 is just that, not the binary fraction next to it."""
+    return Fraction(figure) if isinstance(figure, int) else Fraction(repr(figure))
 
 
 def exact(figure: Fraction) -> int | float:
@@ -79,7 +84,7 @@ def calculated(op: str, left: Any, right: Any) -> Any:
     """What a Calc makes of two values."""
     if op in ("days_after", "days_between"):
         return _days(op, left, right)
-    a, b = Fraction(left), Fraction(right)
+    a, b = written(left), written(right)
     if op == "percent":
         return (2 * a * b + 100) // 200  # half up
     return exact(a + b if op == "plus" else a - b if op == "minus" else a * b)

@@ -42,6 +42,11 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
             and card.fan_out >= self.fan_out
         )
 
+    def distance(self, card: Card) -> int:
+        """Calls by which a card is too long or too short; far off, where one writes and the other does not."""
+        beyond = max(self.least - card.calls, card.calls - self.most, 0)
+        return beyond if (card.writes > 0) == self.writes else beyond + 100
+
     @property
     def demand(self) -> tuple[int, int]:
         """The greater, the harder to meet."""
@@ -65,7 +70,11 @@ class TaskProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         ranges = [_range(text) for text in self.calls]
         least, most = stream.weighted(ranges, list(self.calls.values()))
         fan_in = max(
-            (int(n) for n, share in sorted(self.fan_in.items()) if stream.chance(self._chance(share, int(n), least))),
+            (
+                int(n)
+                for n, share in sorted(self.fan_in.items())
+                if stream.chance(self._chance(share, int(n) + 1, least))
+            ),
             default=0,
         )
         fan_out = max(
@@ -76,9 +85,9 @@ class TaskProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             ),
             default=0,
         )
-        wide = stream.chance(self._chance(self.wide, 2, least))
+        wide = stream.chance(self._chance(self.wide, 3, least))
         return Shape(
-            least=least, most=most, writes=stream.chance(self.writes / 100), width=2 if wide else 1, fan_in=fan_in,
+            least=least, most=most, writes=stream.chance(self._chance(self.writes, 2, least)), width=2 if wide else 1, fan_in=fan_in,
             fan_out=fan_out,
         )  # fmt: skip
 

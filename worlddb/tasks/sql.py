@@ -139,7 +139,8 @@ def survey(
     compiler = Compiler(schema, plan, choice or {}, known)
     for node in plan.nodes:
         if not isinstance(node, Do):
-            known[node.name], wrong = (_found if isinstance(node, Find) else _reckoned)(look, compiler, node)
+            found = _found(look, compiler, node) if isinstance(node, Find) else _reckoned(look, compiler, node)
+            known[node.name], wrong = found
             problem = problem or (f"{node.name}: {wrong}" if wrong else None)
     return known, problem
 

@@ -100,7 +100,6 @@ class _Birth:
         self.case, self.desk, self.table, self.form = case, case.desk, table, form
         self.params, self.prefer = params, prefer
         self.found: Row = {k: v for k, v in given.items() if v is not None}
-        self.asked = set(given)
 
     def values(self) -> Row:
         """All columns but formulas, and keys that SQLite numbers."""

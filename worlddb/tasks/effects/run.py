@@ -20,7 +20,6 @@ from worlddb.world.diff import Diff
 from worlddb.world.host import Host, Log, host_of
 from worlddb.world.model import World
 
-
 _PLACE = re.compile(r'"[^"]*"|\?')
 """A quoted name, or the place of a value."""
 

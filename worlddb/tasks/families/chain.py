@@ -11,7 +11,6 @@ from worlddb.tasks.families.targets import (
     Target,
     actions,
     arguments,
-    bearing,
     keyed,
     present,
     repeats,
@@ -19,6 +18,7 @@ from worlddb.tasks.families.targets import (
     wants,
     within,
 )
+from worlddb.tasks.families.trial import bearing
 from worlddb.tasks.plan import Of, Plan
 from worlddb.tasks.reckon import Row
 from worlddb.tools.model import Param, Tool
@@ -177,7 +177,9 @@ class Chain:
 
 def propose(draft: Draft, depth: int, size: int) -> Plan | None:
     """A plan, or None where nothing came of it."""
-    length = draft.stream.weighted(list(LENGTHS), list(LENGTHS.values()))
+    lengths = {n: weight for n, weight in LENGTHS.items() if n <= max(2, size - 1)}
+    length = draft.stream.weighted(list(lengths), list(lengths.values()))
+    depth = min(depth, size - length)
     for _ in range(TRIES):
         mark = draft.mark()
         chain = grown(draft, depth, length)

@@ -31,6 +31,7 @@ class Matter(NamedTuple):
 
 def propose(draft: Draft, depth: int, size: int) -> Plan | None:
     """A plan, or None where nothing came of it."""
+    depth = min(depth, size - 3)
     for _ in range(TRIES):
         mark = draft.mark()
         plan = _conditional(draft, depth)

@@ -9,16 +9,8 @@ from typing import Any
 from worlddb.tasks import columns
 from worlddb.tasks.draft import Draft
 from worlddb.tasks.families.single import choose
-from worlddb.tasks.families.targets import (
-    Outcome,
-    arguments,
-    bulks,
-    doable,
-    outcomes,
-    repeats,
-    target,
-    wants,
-)
+from worlddb.tasks.families.targets import arguments, bulks, repeats, target, wants
+from worlddb.tasks.families.trial import Outcome, doable, outcomes
 from worlddb.tasks.plan import Const, Each, Item, Of, Plan, Where
 from worlddb.tasks.reckon import Row, meets
 from worlddb.tools.model import Param, Tool
@@ -39,7 +31,7 @@ def propose(draft: Draft, depth: int, size: int) -> Plan | None:
     """A plan, or None where nothing came of it."""
     for _ in range(TRIES):
         mark = draft.mark()
-        plan = (_bulk if draft.stream.chance(BULK) else _each)(draft, depth, max(2, size))
+        plan = (_bulk if draft.stream.chance(BULK) else _each)(draft, min(depth, size - 3), max(2, size - 1))
         if plan is not None and not repeats(draft):
             return plan
         draft.back(mark)

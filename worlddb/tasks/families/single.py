@@ -23,6 +23,7 @@ _UNSURE = frozenset(["clock", "bookkeeping", "key", "text.free", "fk"])
 
 def propose(draft: Draft, depth: int, size: int) -> Plan | None:
     """A plan, or None where nothing came of it."""
+    depth = min(depth, size - 2)  # so that it stays about as short as it should be
     for _ in range(TRIES):
         mark = draft.mark()
         tool = choose(draft)

@@ -7,39 +7,24 @@ in the words of the draft: rows by reference, values as a person would state the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from worlddb.schema.model import ForeignKey, Table
-from worlddb.semantics.types import semantic_type
 from worlddb.tasks import columns
 from worlddb.tasks.draft import Draft
 from worlddb.tasks.effects import effect_of
 from worlddb.tasks.families import values
+from worlddb.tasks.families.trial import Outcome, doable, outcomes
 from worlddb.tasks.ground import Ground, flat
 from worlddb.tasks.plan import Const, Find, Of, Where
 from worlddb.tasks.reckon import Row
-from worlddb.tools.keys import call_of
-from worlddb.tools.model import Param, Result, Tool
-from worlddb.world.diff import Change
+from worlddb.tools.model import Param, Tool
 
 TRIES = 6
 """Calls that are tried before a tool is given up for this task."""
 SOUNDED = 60
 """Rows that a tool is tried on to learn which it takes."""
-
-
-class Outcome(NamedTuple):
-    """What a trial call came to."""
-
-    result: Result
-    changes: tuple[Change, ...]
-
-    @property
-    def works(self) -> bool:
-        """True where it was carried out, and something is different."""
-        return self.result.ok and bool(self.changes)
 
 
 class Target(NamedTuple):
@@ -61,7 +46,6 @@ class _Memo:
     """What has been learnt of one ground."""
 
     def __init__(self, ground: Ground) -> None:
-        self.session = ground.world.session(ground.toolset)
         self.usable: dict[bool, tuple[Tool, ...]] = {}
         self.taken: dict[str, tuple[Row, ...] | None] = {}
         self.marks: dict[str, tuple[str, str]] = {}
@@ -136,75 +120,6 @@ def bulks(ground: Ground) -> tuple[tuple[Tool, Param], ...]:
         if param.role == "items" and param.convert == "keys" and ground.readers[param.table]:
             found.append((tool, param))
     return tuple(found)
-
-
-# --- trials
-
-
-def outcome(ground: Ground, tool: Tool, arguments: Mapping[str, Any]) -> Outcome:
-    """What a call with these arguments (by parameter key, as stored) would come to in the world as it was grown."""
-    return outcomes(ground, [(tool, arguments)])[0]
-
-
-def outcomes(ground: Ground, calls: Sequence[tuple[Tool, Mapping[str, Any]]]) -> list[Outcome]:
-    """What several calls, one after the other, would come to; those after one that fails are not made."""
-    session, found = _memo(ground).session.reset(), list[Outcome]()
-    for tool, arguments in calls:
-        call = call_of(ground.toolset, tool.key, {k: public(tool, k, v) for k, v in arguments.items()})
-        result = session.call(call.name, call.arguments)
-        found.append(Outcome(result, session.journal[-1].changes))
-        if not result.ok:
-            break
-    return found
-
-
-def bearing(
-    ground: Ground, calls: Sequence[tuple[Tool, Mapping[str, Any]]], uses: Sequence[frozenset[int]] = ()
-) -> bool:
-    """True where all calls work, and the end would be another without any one of them (and those that use what it made).
-
-    `uses`: of each call the indexes of the earlier ones that made its rows.
-    """
-    if not all(o.works for o in outcomes(ground, calls)):
-        return False
-    whole = footprint(ground)
-    for i in range(len(calls)):
-        gone = {i}
-        for j in range(i + 1, len(calls)):
-            if uses and uses[j] & gone:
-                gone.add(j)
-        outcomes(ground, [c for j, c in enumerate(calls) if j not in gone])
-        if len(calls) > 1 and footprint(ground) == whole:
-            return False
-    return True
-
-
-def footprint(ground: Ground) -> list[tuple[object, ...]]:
-    """The net changes of the last trial, without keys of new rows and what the clock or the books put in."""
-    found: list[tuple[object, ...]] = []
-    for change in _memo(ground).session.diff():
-        table = ground.schema[change.table]
-        kept = [i for i, c in enumerate(table.columns) if not _incidental(c.type)]
-        sides = [None if s is None else tuple(s[i] for i in kept) for s in (change.before, change.after)]
-        if sides[0] != sides[1]:
-            found.append((change.table, None if change.before is None else change.key, *sides))
-    return sorted(found, key=repr)
-
-
-@lru_cache(1024)
-def _incidental(kind: str) -> bool:
-    return semantic_type(kind).compare in ("clock", "bookkeeping", "key")
-
-
-def doable(ground: Ground, tool: Tool, arguments: Mapping[str, Any]) -> bool:
-    """True where the call is carried out and changes something."""
-    return outcome(ground, tool, arguments).works
-
-
-def public(tool: Tool, key: str, value: Any) -> Any:
-    """A stored value as APIs take it: flags as true and false."""
-    param = next((p for p in flat(tool.params) if p.key == key), None)
-    return bool(value) if param is not None and param.convert == "flag" and value is not None else value
 
 
 # --- calls that work

@@ -10,8 +10,9 @@ from typing import Any
 from worlddb.tasks.say.grammar import Holes, Read, Reading, Rules, Write, Writer
 from worlddb.tasks.say.lexer import Text
 from worlddb.tasks.say.lexicon import Lexicon, Pair, Phrases, several
-from worlddb.tasks.say.rows import Names, phrases
-from worlddb.tasks.say.terms import Term, own_key, target
+from worlddb.tasks.say.rows import Names, phrases, titled
+from worlddb.tasks.say.terms import Term, find, of, own_key, target
+from worlddb.tasks.say.words import row_table, with_article
 from worlddb.tools.model import Param, Tool
 from worlddb.tools.toolset import Toolset
 from worlddb.tools.words import Verb, article, plain, state_word
@@ -88,7 +89,7 @@ class Deeds:
                     made.add(label, ("param", key, *place))
             return list(self._phrases[ctx].read(text, i))
 
-        return {"param": (write, read)}
+        return {"param": (write, read), "a_param": with_article((write, read))}
 
     # --- productions
 
@@ -290,22 +291,23 @@ def _is_lines(value: Any) -> bool:
 def add_arguments(rules: Rules) -> None:
     """object: a row, or all of a set.  args: parameters with their values.  settings: the same, as changes.  lines."""
     file = phrases("deeds")
-    holes: dict[str, tuple[str, Any]] = {"key": ("key", "."), "rows": ("rows", "")}
+    holes: dict[str, tuple[str, Any]] = {"key": ("key", "."), "rows": ("rows", ""), "ofrows": ("ofrows", "")}
 
     def split_all(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
-        return {"rows": v[1]} if v[0] == "all" else None
+        return {next(iter(n)): v[1]} if v[0] == "all" else None
 
     def make_all(lex: Lexicon, ctx: Any, h: Holes) -> Any:
-        return ("all", h["rows"]) if h["rows"][1] == ctx else None
+        rows = h.get("rows") or h["ofrows"]
+        return ("all", rows) if rows[1] == ctx else None
 
     rules.add("object", ["{key}"], holes, lambda w, ctx, v, n: {"key": v} if v[0] != "all" else None, lambda lex, ctx, h: h["key"])
-    rules.add("object", ["4* {rows}", "each of {rows}", "every one of {rows}"], holes, split_all, make_all)
-    for symbol, patterns in (("arg", file["args"]["one"]), ("setting", file["args"]["setting"])):
-        h: dict[str, tuple[str, Any]] = {"param": ("param", "."), "value": ("value", "param")}
-        if symbol == "arg":
-            late = [p for p in patterns if p.startswith("{value}")]
-            patterns = [p for p in patterns if p not in late]
-        rules.add(symbol, patterns, h, _split_argument, _make_argument)
+    rules.add("object", ["6* {rows}", "each of {ofrows}", "every one of {ofrows}"], holes, split_all, make_all)
+    for symbol, form in (("arg", "one"), ("arg", "amount"), ("setting", "setting")):
+        h: dict[str, tuple[str, Any]] = {"param": ("a_param" if form == "amount" else "param", "."), "value": ("value", "param")}
+        patterns = [p.replace("a(n) {param}", "{param}") for p in file["args"][form]]
+        rules.add(symbol, patterns, h, _split_argument(form), _make_argument)
+    h = {"param": ("param", "."), "row": ("row", "")}
+    rules.add("arg", file["args"]["link"], h, _split_linked_row, _make_linked_row, weight=2)
     for symbol, one in (("args", "arg"), ("settings", "setting")):
         h = {"a": (one, "."), "b": (one, "."), "c": (symbol, ".")}
         rules.add(symbol, ["{a}"], h, lambda w, ctx, v, n: {"a": v[0]} if len(v) == 1 else None, lambda lex, ctx, h: (h["a"],))
@@ -329,9 +331,36 @@ def _make_more(lex: Lexicon, ctx: Any, h: Holes) -> Any:
     return (h["a"], *h["c"])
 
 
-def _split_argument(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
-    deeds: Deeds = w.deeds
-    return {"param": ("param", v[0], *deeds.params[ctx][v[0]][1]), "value": v[1]} if not _is_lines(v[1]) else None
+def _split_argument(form: str) -> Callable[..., Holes | None]:
+    def split(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
+        if _is_lines(v[1]):
+            return None
+        place = w.deeds.params[ctx][v[0]][1]
+        kind = w.lexicon.kind(place)
+        if form == "amount" and kind not in ("money", "number", "real"):
+            return None
+        if form == "one" and kind in ("link", "key") and v[1][0] == "of" and titled(w.lexicon, v[1][1]) is None and not w.careful:
+            return None
+        return {"param": ("param", v[0], *place), "value": v[1]}
+
+    return split
+
+
+def _split_linked_row(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
+    place = w.deeds.params[ctx][v[0]][1]
+    table = target(w.lexicon.schema, *place) if place[0] else ""
+    if not table or _is_lines(v[1]) or v[1][0] not in ("of", "group"):
+        return None
+    key = own_key(w.lexicon.schema, table)
+    row = v[1][1] if v[1][0] == "of" and v[1][2] == key and row_table(v[1][1]) == table else find(table, ((key, "eq", v[1]),))
+    return {"param": ("param", v[0], *place), "row": row}
+
+
+def _make_linked_row(lex: Lexicon, ctx: Any, h: Holes) -> Any:
+    table = target(lex.schema, *h["param"][2:]) if h["param"][2] else ""
+    if not table or row_table(h["row"]) != table:
+        return None
+    return (h["param"][1], of(lex.schema, h["row"], own_key(lex.schema, table)))
 
 
 def _make_argument(lex: Lexicon, ctx: Any, h: Holes) -> Any:

@@ -23,8 +23,11 @@ def add_values(rules: Rules) -> None:
     }  # fmt: skip
 
     def split_const(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
-        linked = w.lexicon.kind(ctx) in ("link",) and t[1] is not None
+        linked = w.lexicon.kind(ctx) in ("link", "key") and t[1] is not None
         return {"const": t} if t[0] == "const" and not linked else None
+
+    def make_const(lex: Lexicon, ctx: Any, h: Holes) -> Any:
+        return h["const"] if h["const"][1] is None or lex.kind(ctx) not in ("link", "key") else None
 
     def split_key(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
         return (
@@ -39,7 +42,7 @@ def add_values(rules: Rules) -> None:
     def make_seen(lex: Lexicon, ctx: Any, h: Holes) -> Any:
         return h["seen"] if lex.kind(ctx) not in ("link", "key") else None
 
-    rules.add("value", ["{const}"], holes, split_const, lambda lex, ctx, h: h["const"])
+    rules.add("value", ["{const}"], holes, split_const, make_const)
     rules.add(
         "value", ["{key}"], holes, split_key, lambda lex, ctx, h: h["key"] if lex.kind(ctx) in ("link", "key") else None
     )
@@ -53,7 +56,7 @@ def add_values(rules: Rules) -> None:
             return h | {"row": t[1]}
         if "owner" in names:
             return h | {"owner": t[1]}
-        title = titled(w.lexicon, t[1])
+        title = None if w.careful else titled(w.lexicon, t[1])
         return h | {"name": title} if title is not None else None
 
     def make_of(lex: Lexicon, ctx: Any, h: Holes) -> Any:
@@ -121,9 +124,15 @@ def add_figures(rules: Rules) -> None:
     }  # fmt: skip
 
     def split_count(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
-        return {"rows": t[3]} if t[0] == "fold" and t[1] == "count" else None
+        if t[0] != "fold" or t[1] != "count" or ("descs" in n and t[3][5]):
+            return None
+        return {next(iter(n)): t[3]}
 
-    rules.add("base", file["count"], holes, split_count, lambda lex, ctx, h: ("fold", "count", "", h["rows"]))
+    def make_count(lex: Lexicon, ctx: Any, h: Holes) -> Any:
+        rows = h.get("rows") or h["descs"]
+        return ("fold", "count", "", rows) if rows[0] == "those" or "rows" in h or not rows[5] else None
+
+    rules.add("base", file["count"], holes | {"descs": ("descs", "")}, split_count, make_count)
     for by in ("sum", "mean", "least", "greatest"):
         rules.add("base", file[by], holes, _split_fold(by), _make_fold(by))
     for name, desc in (("most", True), ("fewest", False)):
@@ -132,7 +141,7 @@ def add_figures(rules: Rules) -> None:
         rules.add("base", file[name], holes, _split_measured(desc), _make_measured(desc))
     for op in ("plus", "minus", "times", "percent", "between"):
         h = {
-            "left": ("seen", ""),
+            "left": ("base", ""),
             "right": (
                 "number" if op in ("times", "percent") else "other",
                 "" if op in ("times", "percent") else "left",
@@ -151,6 +160,7 @@ def add_figures(rules: Rules) -> None:
     for name, sign in (("after", 1), ("back", -1)):
         h = {"left": ("moment", ""), "days": ("figure", "")}
         rules.add("seen", values[name], h, _split_days(sign), _make_days(sign))
+        rules.add("seen", values[f"{name}1"], h, _split_day(sign), _make_days(sign))
     rules.add(
         "moment",
         ["{seen}"],
@@ -252,11 +262,21 @@ def _split_days(sign: int) -> Callable[..., Holes | None]:
     return split
 
 
+def _split_day(sign: int) -> Callable[..., Holes | None]:
+    one = _split_days(sign)
+
+    def split(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
+        h = one(w, ctx, t, n)
+        return {"left": h["left"]} if h and abs(t[3][1]) == 1 else None
+
+    return split
+
+
 def _make_days(sign: int) -> Callable[..., Any]:
     def make(lex: Lexicon, ctx: Any, h: Holes) -> Any:
         if lex.kind(place_of(lex, h["left"])) not in ("date", "datetime"):
             return None
-        return ("calc", "days_after", h["left"], ("const", sign * h["days"], *NUMBER))
+        return ("calc", "days_after", h["left"], ("const", sign * h.get("days", 1), *NUMBER))
 
     return make
 

@@ -27,7 +27,7 @@ MARK, VERBATIM, ARTICLE, ASK, BREAK = "\x1f", "\x1e", "\x1d", "\x1c", "\x0b"
 """Signs in what is written: the end of a sentence, a literal that keeps its case, an indefinite article, a question, a new line."""
 
 
-NAMING = frozenset(["row", "owner", "rows", "barerows"])
+NAMING = frozenset(["row", "owner", "rows", "barerows", "ofrows"])
 """Symbols whose meaning is a row or a set, which may be spoken of again."""
 
 
@@ -251,6 +251,9 @@ class Writer:
         """What is known about the whole text: which rows stand alone in it."""
         self.said: dict[Any, None] = {}
         """Rows that have been named so far."""
+        self.careful = False
+        """Says what kind of thing a name is of: after wordings that had several readings."""
+        self.deeds: Any = None
         self.steps = 0
 
     def write(self, symbol: str, ctx: Any, value: Any) -> str:
@@ -260,7 +263,7 @@ class Writer:
             Unsayable: no production of the symbol says it.
         """
         self.steps += 1
-        if self.steps > 4000:
+        if self.steps > 800:
             raise Unsayable(f"{symbol}: too many attempts")
         word = self.grammar.words.get(symbol)
         if word is not None:

@@ -106,7 +106,7 @@ def is_name(value: str) -> bool:
     return text.n > 0 and text._name_end(0) == text.n and text.start[0] == 0 and text.end[-1] == len(value)
 
 
-CODE = re.compile(r"[^\s\"“”«»]*[\w/]")
+CODE = re.compile(r"(?![#(])[^\s\"“”«»]*[\w/]")
 
 
 @lru_cache(65536)

@@ -28,6 +28,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     types: dict[str, str]
     labels: dict[str, str]
     short: dict[str, str]
+    measures: frozenset[str]
     units: dict[str, tuple[str, str]]
     verbs: dict[str, str]
     likes: tuple[str, ...]
@@ -186,7 +187,12 @@ class Lexicon:
             if words[-1] in ("at", "on"):
                 words[-1] = last
             else:
-                return _sayable(" ".join(words))
+                words.append(last)
+        if words[-1] in file.measures and len(words) > 1:
+            words.insert(-1, "in")
+            return " ".join(words)
+        if words[-1] == "date" and len(words) > 2:
+            return " ".join(words)
         if kind == "flag" and words[0] in ("is", "was", "has") and len(words) > 1:
             words = words[1:]
         return _sayable(" ".join(words))
@@ -400,7 +406,7 @@ def several(label: str) -> str:
 
 def _awkward(label: str) -> bool:
     words = label.split(" ")
-    return any(w in PREPOSITIONS for w in words) or words[0] in ("travels", "replaces") or len(label) < 3
+    return any(w in PREPOSITIONS for w in words) or words[0] in ("travels", "replaces") or len(label) < 2
 
 
 def _sayable(label: str) -> str:

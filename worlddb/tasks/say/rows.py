@@ -64,16 +64,15 @@ def _condition(rules: Rules, entry: dict[str, Any], number: int, pattern: str, p
     op, kinds = entry["op"], frozenset(entry["of"])
     named = "%who" in said
     name = entry.get("only") or entry.get("via")
-    yes = entry.get("yes")
+    yes = entry.get("flag")
     values, shape = entry.get("values"), next((s for s in ("row", "rows", "each") if entry.get(s)), "value")
-    symbol = {"row": "key", "rows": "keys", "each": "each", "value": "value"}[shape]
+    symbol = {"row": "key", "rows": "keys", "each": "each", "value": "const" if kinds == {"key"} else "value"}[shape]
+    name = "verbs" if name == "verb" and number == 0 else name
     if values:
         symbol = "neither" if "{neither}" in pattern else "values"
     column = (
         f"only_{name}" if name in ONLY else "link" if name == "link" else f"via_{name}" if name in VIA else "column"
     )
-    if yes is True and name == "verb" and number == 0:
-        return  # 'the shop that accept cards' would be said: one row has the plain forms
     if "{column}" not in pattern:
         weight, star, rest = pattern.rpartition("* ")
         pattern = f"{weight}{star}{{column}}{rest}"
@@ -268,7 +267,8 @@ def add_descriptions(rules: Rules) -> None:
         holes = {
             "extreme": ("extreme", ""), "adjs": ("adjs", ""), "noun": (noun, ""), "posts": (f"posts{n}", "noun"), "title": ("title", "noun"),
         }  # fmt: skip
-        patterns = ["[{extreme}] [{adjs}] {noun} [{posts}]"] + (["[{adjs}] {noun} {title} {posts}"] if not n else [])
+        patterns = ["4* [{extreme}] {adjs} {noun} [{posts}]", "[{extreme}] {noun} [{posts}]"]
+        patterns += ["[{adjs}] {noun} {title} {posts}"] if not n else []
         rules.add(symbol, patterns, holes, _split_description(bool(n)), _make_description(bool(n)))
 
 
@@ -333,8 +333,9 @@ def _split_description(many: bool) -> Callable[..., Holes | None]:
             rest = [c for c in rest if c not in fit[:2]]
         posts = sorted(w.stream.shuffled(rest), key=_nested)
         if sort and "extreme" not in names:
+            if take and posts and not w.careful:
+                return None  # 'the one with ... among' says it better
             posts.append((SORT if take else "#order", sort, desc))
-            posts = posts if not take else [posts[-1], *posts[:-1]] if any(map(_nested, rest)) else posts
         if posts:
             h["posts"] = tuple(posts)
         return h
@@ -394,7 +395,7 @@ def add_rows(rules: Rules) -> None:
     }  # fmt: skip
 
     def whole(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
-        if t[0] != "find" or t[6] or t[7] or titled(w.lexicon, t) or pointed(w.lexicon, t) or keyed(w.lexicon, t):
+        if t[0] != "find" or t[6] or t[7] or titled(w.lexicon, t) or pointed(w.lexicon, t):
             return None
         return {"desc": t} if t[2] or t[3] else None
 
@@ -436,6 +437,8 @@ def _split_named(slot: str) -> Callable[..., Holes | None]:
     def split(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
         if slot == "title":
             return {"noun": t[1], slot: t[2][0][2]} if titled(w.lexicon, t) is not None else None
+        if w.lexicon.schema[t[1]].key_style == "integer" and w.lexicon.schema[t[1]].title:
+            return None
         return {"noun": t[1], slot: value} if (value := keyed(w.lexicon, t)) is not None else None
 
     return split
@@ -453,7 +456,7 @@ def _make_named(slot: str) -> Callable[..., Any]:
 def _split_owned(w: Writer, ctx: Any, t: Term, names: Names) -> Holes | None:
     if t[0] != "find" or t[6] or t[7]:
         return None
-    found = _owner(w.lexicon, t, names)
+    found = _owner(w.lexicon, t, names, w.careful)
     return (
         None
         if found is None or titled(w.lexicon, found[1]) is not None
@@ -461,7 +464,7 @@ def _split_owned(w: Writer, ctx: Any, t: Term, names: Names) -> Holes | None:
     )
 
 
-def _owner(lex: Lexicon, t: Term, names: Names) -> tuple[tuple[str, Any], Term] | None:
+def _owner(lex: Lexicon, t: Term, names: Names, careful: bool) -> tuple[tuple[str, Any], Term] | None:
     """(hole, owner) and the rest, where a condition says whose a row is."""
     for c in t[2]:
         if c[1] != "eq" or lex.kind((t[1], c[0])) != "link" or _const(c[2]):
@@ -473,7 +476,7 @@ def _owner(lex: Lexicon, t: Term, names: Names) -> tuple[tuple[str, Any], Term] 
         if c[2][0] == "of" and c[2][2] == own_key(lex.schema, parent):
             if "owner" in names:
                 return ("owner", c[2][1]), rest
-            if "name" in names and c[2][1][0] == "find" and (title := titled(lex, c[2][1])) is not None:
+            if "name" in names and not careful and c[2][1][0] == "find" and (title := titled(lex, c[2][1])) is not None:
                 return ("name", title), rest
     return None
 
@@ -551,7 +554,7 @@ def _split_linked(w: Writer, ctx: Any, t: Term, names: Names) -> Holes | None:
         return None
     if "owner" in names:
         return {"role": h["role"], "owner": h["row"]}
-    title = titled(w.lexicon, h["row"]) if h["row"][0] == "find" else None
+    title = titled(w.lexicon, h["row"]) if h["row"][0] == "find" and not w.careful else None
     return {"role": h["role"], "name": title} if title is not None else None
 
 
@@ -639,7 +642,7 @@ def _make_key(lex: Lexicon, ctx: Any, h: Holes) -> Any:
 
 def _split_key_name(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
     table = parent_of(w.lexicon, ctx)
-    if not table or t[0] != "of" or t[1][0] != "find" or t[1][1] != table or t[2] != own_key(w.lexicon.schema, table):
+    if w.careful or not table or t[0] != "of" or t[1][0] != "find" or t[1][1] != table or t[2] != own_key(w.lexicon.schema, table):
         return None
     title = titled(w.lexicon, t[1])
     return {"name": title} if title is not None else None
@@ -653,6 +656,46 @@ def _make_key_name(lex: Lexicon, ctx: Any, h: Holes) -> Any:
 
 
 # --- several rows
+
+
+def add_among(rules: Rules) -> None:
+    """row, rows: the one (the three) with the latest start time among several."""
+    for number, forms in enumerate(phrases("rows")["among"].values()):
+        for name, patterns in forms.items():
+            holes: dict[str, Any] = {"column": ("anycolumn", ""), "rows": ("thedescs", ""), "k": ("k", "")}
+            moments, desc = name in ("latest", "earliest"), name in ("highest", "latest")
+            split, make = _split_among(number, moments, desc), _make_among(number, desc)
+            for symbol in ("rows", "barerows", "ofrows") if number else ("row",):
+                rules.add(symbol, patterns, holes, split, make, weight=3)
+    rules.add(
+        "thedescs", ["the {descs}", "all {descs}"], {"descs": ("descs", "")}, lambda w, ctx, t, n: {"descs": t},
+        lambda lex, ctx, h: h["descs"] if h["descs"][5] == 0 and not h["descs"][3] else None,
+    )  # fmt: skip
+
+
+def _split_among(number: int, moments: bool, desc: bool) -> Callable[..., Holes | None]:
+    def split(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
+        if t[0] != "find" or t[6] != bool(number) or not t[3] or t[4] != desc or t[7] or not t[2]:
+            return None
+        if (t[5] < 2) if number else (t[5] != 1):
+            return None
+        if (w.lexicon.kind((t[1], t[3])) in ("date", "datetime", "time")) != moments:
+            return None
+        h = {"column": ((t[1], t[3]),), "rows": find(t[1], t[2], many=True)}
+        return h | {"k": t[5]} if number else h
+
+    return split
+
+
+def _make_among(number: int, desc: bool) -> Callable[..., Any]:
+    def make(lex: Lexicon, ctx: Any, h: Holes) -> Any:
+        t = h["rows"]
+        fit = [c for table, c in h["column"] if table == t[1]]
+        if len(fit) != 1 or (number and h["k"] < 2):
+            return None
+        return find(t[1], t[2], fit[0], desc, h["k"] if number else 1, bool(number))
+
+    return make
 
 
 def add_sets(rules: Rules) -> None:
@@ -678,18 +721,19 @@ def add_sets(rules: Rules) -> None:
     rules.add("rows", file["all"], holes, split_all, make_all)
     rules.add("rows", file["every"], holes, split_all, make_all)
     rules.add("barerows", [*file["all"], "4* {descs}"], holes, split_all, make_all)
+    rules.add("ofrows", ["the {descs}"], holes, split_all, make_all)
 
     def split_owned(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
         if t[0] != "find" or not t[6] or t[5]:
             return None
-        found = _owner(w.lexicon, t, n)
+        found = _owner(w.lexicon, t, n, w.careful)
         return None if found is None else {found[0][0]: found[0][1], "descs": found[1]}
 
     def make_owned(lex: Lexicon, ctx: Any, h: Holes) -> Any:
         return Several(owned(lex, h, h["descs"])) if h["descs"][5] == 0 else None
 
-    for symbol in ("rows", "barerows"):
-        rules.add(symbol, file["owned"], holes, split_owned, make_owned)
+    for symbol in ("rows", "barerows", "ofrows"):
+        rules.add(symbol, file["owned"] if symbol != "ofrows" else [p for p in file["owned"] if "all of" not in p], holes, split_owned, make_owned)
 
     def split_top(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
         return {"k": t[5], "descs": t} if t[0] == "find" and t[6] and t[5] > 1 else None
@@ -698,7 +742,7 @@ def add_sets(rules: Rules) -> None:
         t = h["descs"]
         return (*t[:5], h["k"], *t[6:]) if t[5] == -1 and h["k"] > 1 else None
 
-    for symbol in ("rows", "barerows"):
+    for symbol in ("rows", "barerows", "ofrows"):
         rules.add(symbol, file["top"], holes, split_top, make_top)
         rules.add(
             symbol, file["again"], holes, _split_again("nouns"), lambda lex, ctx, h: ("those", h["nouns"]), weight=20

@@ -19,7 +19,7 @@ from worlddb.tasks.say.figures import add_figures, add_tests, add_values
 from worlddb.tasks.say.grammar import ARTICLE, ASK, BREAK, MARK, VERBATIM, Grammar, Holes, Rules, Unsayable, Writer
 from worlddb.tasks.say.lexer import Text
 from worlddb.tasks.say.lexicon import Lexicon
-from worlddb.tasks.say.rows import Names, add_conditions, add_descriptions, add_lists, add_rows, add_sets, phrases
+from worlddb.tasks.say.rows import Names, add_among, add_conditions, add_descriptions, add_lists, add_rows, add_sets, phrases
 from worlddb.tasks.say.terms import Term, of, own_key, target, walk
 from worlddb.tasks.say.words import WORDS, context, row_table
 from worlddb.tools.toolset import Toolset
@@ -57,6 +57,7 @@ def shared() -> Rules:
     add_descriptions(rules)
     add_rows(rules)
     add_sets(rules)
+    add_among(rules)
     add_values(rules)
     add_figures(rules)
     add_tests(rules)
@@ -161,7 +162,13 @@ def _add_questions(rules: Rules) -> None:
     }  # fmt: skip
 
     def split_value(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
-        return {"v": v[1][0]} if v[0] == "value" and v[1][0][0] not in ("each", "const") else None
+        return {"v": v[1][0]} if v[0] == "value" and v[1][0][0] not in ("each", "const", "calc") else None
+
+    def split_calc(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
+        return {"v": v[1][0]} if v[0] == "value" and v[1][0][0] == "calc" and v[1][0][1] != "days_after" else None
+
+    def split_date(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
+        return {"v": v[1][0]} if v[0] == "value" and v[1][0][0] == "calc" and v[1][0][1] == "days_after" else None
 
     def split_many(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
         t = v[1][0]
@@ -173,8 +180,16 @@ def _add_questions(rules: Rules) -> None:
         rows = h.get("descs") or h["rows"]
         return ("value", (("fold", "count", "", rows),)) if rows[0] == "those" or not rows[5] else None
 
-    rules.add("question", asks["value"], holes, split_value, lambda lex, ctx, h: ("value", (h["v"],)))
-    rules.add("question", asks["many"], holes, split_many, make_many, weight=2)
+    for symbol in ("question", "wh"):
+
+        def add(name: str, split: Any, make: Any, weight: int = 1, symbol: str = symbol) -> None:
+            fit = [a for a in asks[name] if symbol == "question" or re.match(r"(\d+\* )?¿(what|which|how)", a)]
+            rules.add(symbol, fit, holes, split, make, weight=weight)
+
+        add("value", split_value, lambda lex, ctx, h: ("value", (h["v"],)))
+        add("calc", split_calc, lambda lex, ctx, h: ("value", (h["v"],)) if h["v"][0] == "calc" else None)
+        add("date", split_date, lambda lex, ctx, h: ("value", (h["v"],)) if h["v"][:2] == ("calc", "days_after") else None)
+        add("many", split_many, make_many, 2)
     for shape in ("set", "list"):
         rules.add("question", asks[shape], holes, _split_each(shape), lambda lex, ctx, h, s=shape: (s, (h["each"],)))  # type: ignore[misc]
 
@@ -230,7 +245,7 @@ def _add_personas(rules: Rules) -> None:
     file = phrases("personas")
     holes: dict[str, tuple[str, Any]] = {
         "steps": ("steps0", ""), "question": ("question", ""), "body": ("body", ""), "asked": ("asked", ""), "asking": ("asking", ""), "close": ("close", ""),
-        "opening": ("opening", ""), "closing": ("closing", ""),
+        "opening": ("opening", ""), "closing": ("closing", ""), "wh": ("wh", ""),
     }  # fmt: skip
     for name, p in file["personas"].items():
         own = frozenset([name])
@@ -243,7 +258,7 @@ def _add_personas(rules: Rules) -> None:
         plain, wrapped = [a for a in p["asks"] if a.endswith("* {steps}") or a == "{steps}"], p["asks"]
         rules.add("asking", plain, holes, lambda w, ctx, v, n: {"steps": v}, lambda lex, ctx, h: h["steps"], own)
         rules.add("asking", [a for a in wrapped if a not in plain], holes, _split_wrapped, lambda lex, ctx, h: h["steps"], own)
-        rules.add("asked", p["questions"], holes, lambda w, ctx, v, n: {"question": v}, lambda lex, ctx, h: h["question"], own)
+        rules.add("asked", p["questions"], holes, lambda w, ctx, v, n: {next(iter(n)): v}, _asked, own)
     rules.add("asking", ["{steps}"], holes, lambda w, ctx, v, n: {"steps": v}, lambda lex, ctx, h: h["steps"])
     rules.add("close", file["impossible"], {}, lambda w, ctx, v, n: {}, lambda lex, ctx, h: True)
     rules.add("body", ["{asking}"], holes, lambda w, ctx, v, n: {"asking": v[0]} if v[0] and not v[1] else None, lambda lex, ctx, h: (h["asking"], None))
@@ -255,6 +270,10 @@ def _add_personas(rules: Rules) -> None:
     )  # fmt: skip
     whole = ["[{opening}] {body} [.] [{close}] [{closing}] [.]"]
     rules.add("text", whole, holes, _split_text, lambda lex, ctx, h: h["body"])
+
+
+def _asked(lex: Lexicon, ctx: Any, h: Holes) -> Any:
+    return h.get("question") or h["wh"]
 
 
 def _split_wrapped(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
@@ -316,7 +335,7 @@ class Speech:
             draw = stream.child("say", str(attempt))
             persona = draw.pick(list(personas))
             try:
-                text = self._write(whole, persona, draw, hard)
+                text = self._write(whole, persona, draw, hard, attempt > 1)
             except Unsayable as error:
                 why = str(error)
                 continue
@@ -331,12 +350,12 @@ class Speech:
         results = [self.deeds.result(d[1]) for d in whole[1]]
         return terms.mapped(whole, lambda t: ("did", t[1], results[t[1]]) if t and t[0] == "did" and len(t) == 2 else t)  # type: ignore[no-any-return]
 
-    def _write(self, whole: Term, persona: str, draw: Stream, hard: bool) -> str:
+    def _write(self, whole: Term, persona: str, draw: Stream, hard: bool, careful: bool) -> str:
         p = phrases("personas")["personas"][persona]
         ones, sets = self.spoken(whole)
         counts = [{k: len(v) for k, v in ones.items()}, {k: len(v) for k, v in sets.items()}, ""]
         w = Writer(self.grammar, draw, frozenset([persona]), counts)
-        w.deeds = self.deeds
+        w.deeds, w.careful = self.deeds, careful
         _, dos, asked = whole
         out = []
         if (opening := draw.pick(p["openings"])) != "":

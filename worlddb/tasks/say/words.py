@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from worlddb.tasks.say import values
-from worlddb.tasks.say.grammar import VERBATIM, Read, Reading, Unsayable, Write, Writer
+from worlddb.tasks.say.grammar import ARTICLE, VERBATIM, Read, Reading, Unsayable, Write, Writer
 from worlddb.tasks.say.lexer import Text
 from worlddb.tasks.say.lexicon import PREPOSITIONS, Lexicon, Pair, Phrases
 from worlddb.tasks.say.terms import Term, own_key, target
+from worlddb.tools.words import plural, singular
 
 
 def place_of(lex: Lexicon, t: Any) -> Pair:
@@ -168,7 +171,18 @@ def say_title(w: Writer, ctx: str, t: Term) -> str:
 
 def read_title(lex: Lexicon, text: Text, ctx: str, i: int) -> list[Reading]:
     title = lex.schema[ctx].title
-    return [(e, ("const", v, ctx, title)) for e, v in values.read_text(text, i)] if title else []
+    return [(e, ("const", v, ctx, title)) for e, v in values.read_text(text, i) if not _is_code(lex, ctx, v)] if title else []
+
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def _is_code(lex: Lexicon, table: str, value: str) -> bool:
+    """True for what looks like a key of the table."""
+    style, prefix = lex.schema[table].key_style, lex.schema[table].code_prefix
+    if style == "code" and prefix:
+        return value.startswith(f"{prefix}-") and value[len(prefix) + 1 :].isdigit()
+    return style == "uuid" and bool(_UUID.fullmatch(value))
 
 
 def say_ident(w: Writer, ctx: str, t: Term) -> str:
@@ -180,9 +194,10 @@ def read_ident(lex: Lexicon, text: Text, ctx: str, i: int) -> list[Reading]:
     if not key:
         return []
     if lex.schema[ctx].key_style == "integer":
-        found: list[tuple[int, Any]] = values.read_number(text, i, (), False)
+        found: list[tuple[int, Any]] = [] if lex.schema[ctx].title else values.read_number(text, i, (), False)
     else:
-        found = list(values.read_text(text, i))
+        alone = not lex.schema[ctx].title
+        found = [(e, v) for e, v in values.read_text(text, i) if alone or _is_code(lex, ctx, v)]
     return [(e, ("const", v, ctx, key)) for e, v in found]
 
 
@@ -252,6 +267,7 @@ VIA: dict[str, Callable[[Lexicon, Pair], str]] = {
     "adjective": lambda lex, p: f.words if (f := lex.flag(p)).shape == "adjective" else "",
     "noun": lambda lex, p: f.words if (f := lex.flag(p)).shape == "noun" else "",
     "base": lambda lex, p: f.words if (f := lex.flag(p)).shape == "verb" else "",
+    "verbs": lambda lex, p: lex.words.column_label(*p) if lex.flag(p).shape == "verb" else "",
     "verb": lambda lex, p: f.words if (f := lex.flag(p)).shape == "verb" else "",
 }
 """Other words for a column than its label, by what they are: '' for a column that has none."""
@@ -308,6 +324,29 @@ def only(name: str) -> tuple[Write, Read]:
         return [(i, place)] if place else []
 
     return write, read
+
+
+def with_article(symbol: tuple[Write, Read]) -> tuple[Write, Read]:
+    """A symbol with its indefinite article, where it is one thing: 'a price', but 'seats'."""
+    say, read = symbol
+
+    def write(w: Writer, ctx: Any, v: Any) -> str:
+        text = say(w, ctx, v)
+        return text if _in_plural(text) else f"{ARTICLE} {text}"
+
+    def reads(lex: Lexicon, text: Text, ctx: Any, i: int) -> list[Reading]:
+        found = [(e, v) for e, v in read(lex, text, ctx, i) if _in_plural(text.raw[text.start[i] : text.end[e - 1]].lower())]
+        if i < text.n and text.low[i] in ("a", "an"):
+            found += [(e, v) for e, v in read(lex, text, ctx, i + 1)]
+        return found
+
+    return write, reads
+
+
+@lru_cache(8192)
+def _in_plural(text: str) -> bool:
+    head = text.partition(" of ")[0].partition(" in ")[0].replace(" ", "_").lower()
+    return head.isascii() and '"' not in head and singular(head) != head and plural(singular(head)) == head
 
 
 def _link_write(w: Writer, ctx: Any, place: Pair) -> str:
@@ -368,3 +407,6 @@ def _several_roles(lex: Lexicon, place: Pair) -> str:
     from worlddb.tasks.say.lexicon import several
 
     return several(lex.roles[place])
+
+
+WORDS |= {f"a_{name}": with_article(WORDS[name]) for name in ("column", "via_role")}
