@@ -197,7 +197,9 @@ def _made_again(entry: Entry, world: World, recipe: StoreRecipe) -> Iterator[str
         return
     if again is None:
         return
-    stored, made = ({t.id: pack_task(t) for t in tasks} for tasks in (entry.tasks, again.tasks))
+    unpack = entry.codecs.tasks.unpack
+    stored = {task.id: unpack(packed) for task, packed in zip(entry.tasks, entry.packed_tasks, strict=True)}
+    made = {task.id: pack_task(task) for task in again.tasks}
     differ = [name for name in {**stored, **made} if stored.get(name) != made.get(name)]
     if differ:
         yield f"made again, its tasks differ: {', '.join(differ[:3])}{' …' if len(differ) > 3 else ''}"

@@ -13,10 +13,12 @@ from worlddb.cli.act import call, tools
 from worlddb.cli.data import export, query
 from worlddb.cli.domains import domains
 from worlddb.cli.grow import spawn
+from worlddb.cli.judge import diff, verify
 from worlddb.cli.look import check, list_worlds, open_world, show, stats
 from worlddb.cli.play import play
 from worlddb.cli.pools import pools
 from worlddb.cli.serve import serve
+from worlddb.cli.tasks import solve, tasks
 from worlddb.errors import WorlddbError
 from worlddb.version import __version__
 
@@ -54,6 +56,8 @@ def cli() -> None:
       worlddb show 42                one of them
       worlddb tools 42               what an agent can do in it
       worlddb play 42                be the agent
+      worlddb tasks 42               what an agent may be asked to do
+      worlddb solve 42 3             how one of them is done, and judged
       worlddb export                 all of them as Parquet
       worlddb query "SELECT domain, count(*) FROM worlds GROUP BY 1"
 
@@ -64,7 +68,7 @@ def cli() -> None:
 
 
 for _command in (
-    spawn, list_worlds, show, open_world, tools, call, play, serve, stats, check, export, query, domains, pools,
+    spawn, list_worlds, show, open_world, tools, call, play, tasks, solve, verify, diff, serve, stats, check, export, query, domains, pools,
 ):  # fmt: skip
     cli.add_command(_command)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from worlddb.cli.common import Command, print_json
+from worlddb.cli.common import Command, print_json, terminal_width
 
 if TYPE_CHECKING:
     from worlddb.tools.model import Tool
@@ -87,15 +87,8 @@ def tools(
     elif name:
         click.echo("\n".join(show.tool_lines(chosen[0], found.schema)))
     else:
-        lines = show.tools_lines(chosen, found.schema, _columns() or show.TABLE)
+        lines = show.tools_lines(chosen, found.schema, terminal_width() or show.TABLE)
         click.echo("\n".join([*lines, *[""] * bool(lines), show.kinds_text(chosen)]))
-
-
-def _columns() -> int:
-    """The width of the terminal, in characters; 0 where the output goes elsewhere."""
-    import shutil
-
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
 
 def _forms(toolset: Toolset, form: str, chosen: Sequence[Tool]) -> list[Any]:
@@ -161,7 +154,7 @@ def call(
     if file is not None:
         save_session(session, file)
     if as_json:
-        data = [_data(session, e) for e in entries]
+        data = [call_data(session, e) for e in entries]
         print_json(data if then else data[0])
     else:
         for entry in entries:
@@ -170,8 +163,8 @@ def call(
         raise SystemExit(1)
 
 
-def _data(session: Session, entry: Entry) -> dict[str, Any]:
-    """One call for scripts."""
+def call_data(session: Session, entry: Entry) -> dict[str, Any]:
+    """One call for scripts: {tool, ok, result, changes}."""
     from worlddb.tools.show import answer_data, change_data
 
     changes = [change_data(session.world.schema, c) for c in entry.changes]

@@ -63,12 +63,15 @@ def _cell(value: Any) -> str:
 
 
 def _fitted(text: str) -> str:
-    if not sys.stdout.isatty():
-        return text
+    width = terminal_width()
+    return text if not width or len(text) <= width else text[: width - 1] + "…"
+
+
+def terminal_width() -> int:
+    """The width of the terminal, in characters; 0 where the output goes elsewhere."""
     import shutil
 
-    width = shutil.get_terminal_size().columns
-    return text if len(text) <= width else text[: width - 1] + "…"
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
 
 def save_text(path: Path, text: str) -> None:

@@ -24,24 +24,32 @@ from worlddb.cli.common import (
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["parquet"]),
+    type=click.Choice(["parquet", "nestful"]),
     default="parquet",
     show_default=True,
     help="Format of the files.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to make; export/ inside the store if not given.")
+@click.option(
+    "--out", type=click.Path(path_type=Path),
+    help="Folder to make, export/ inside the store if not given; for nestful a file, nestful.jsonl in the store.",
+)  # fmt: skip
 @workers_option
 def export(path: Path, kind: str, out: Path | None, workers: int | None) -> None:
-    """Write the worlds of the store PATH (data/out if not given) as Parquet files.
+    """Write the worlds of the store PATH (data/out if not given) as Parquet files, or their questions as nested calls.
 
     The tables are worlds, tables, columns, keys, rules; tasks, the gold (one row a call) and rejections (why the gate
-    refused others); and rows, which has every row of every world as JSON.
+    refused others); and rows, which has every row of every world as JSON.  The format nestful has a line of JSON for each
+    task that only asks for one value: nested calls of functions that give one value each.
 
     \b
     Examples:
       worlddb export
       worlddb export data/small --out parquet
+      worlddb export --format nestful --out questions.jsonl
     """
+    if kind == "nestful":
+        _export_nestful(path, out)
+        return
     from worlddb.export.parquet import export as export_store
     from worlddb.store import open_store
 
@@ -49,6 +57,17 @@ def export(path: Path, kind: str, out: Path | None, workers: int | None) -> None
     with progress("exporting worlds") as report:
         target = export_store(path, out, workers=workers, progress=report)
     click.echo(f'exported to {target}; try: worlddb query {target} "SELECT count(*) FROM rows"')
+
+
+def _export_nestful(path: Path, out: Path | None) -> None:
+    from worlddb.export.nestful import export as export_questions
+    from worlddb.store import open_store
+
+    note_unfinished(open_store(path))
+    with progress("exporting tasks") as report:
+        done = export_questions(path, out, progress=report)
+    left = ", ".join(f"{n} because {why}" for why, n in sorted(done.left_out.items()))
+    click.echo(f"{done.samples} samples are in {done.path}; tasks left out: {left or 'none'}")
 
 
 @click.command()

@@ -98,7 +98,9 @@ def number_of(text: str) -> tuple[float, bool, bool] | None:
     else:
         return None
     value = float(clean)
-    return (value, "." in clean, signs > 0) if math.isfinite(value) else None
+    if not math.isfinite(value):
+        return None
+    return value if not clean.lstrip("+-").isdecimal() else int(clean), "." in clean, signs > 0
 
 
 def _number(wanted: Answer, given: Any) -> bool:

@@ -12,6 +12,8 @@ from worlddb.tasks.goal import Anything, Bag, Clock, Equal, Facts, Json, Matcher
 
 Test: TypeAlias = Callable[[Any, Window], bool]
 """Whether a stored value is right; the window is the time of the episode."""
+
+
 def within(value: float, wanted: float, tolerance: float) -> bool:
     """True for numbers that differ by the tolerance or less; floating-point error, which no tolerance is about, is let pass."""
     if isinstance(value, int) and isinstance(wanted, int):

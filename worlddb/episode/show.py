@@ -59,6 +59,11 @@ def result_lines(result: Result, items: str = "", width: int = 0, most: int = AN
     return lines if more <= 1 else [*lines[:most], f"(… {more} more lines)"]
 
 
+def instruction_lines(task: Task, width: int = 0) -> list[str]:
+    """The id of a task and what it asks."""
+    return [task.id, *_wrapped(task.instruction, width)]
+
+
 def submitted_text(answer: Any) -> str:
     """What was submitted, in words."""
     if answer is UNANSWERED:
@@ -70,35 +75,42 @@ def submitted_text(answer: Any) -> str:
 
 
 def task_lines(task: Task, toolset: Toolset, width: int = 0) -> list[str]:
-    """All that there is to say of a task: instruction, card, gold, goal, answer, proofs, the gold as SQL, the gate's figures."""
+    """All that there is to say of a task: instruction, card, gold, goal, answer, proofs, the gold as SQL, the gate's figures.
+
+    Prose is wrapped; calls and SQL stand on one line each, to be copied.
+    """
     told = ", ".join(t for t in (task.family, task.persona, task.register) if t)
-    lines = [f"{task.id}  {told}", "", *_wrapped(task.instruction, width, GAP)]
-    lines += _section("Card", card_lines(task.card), width)
-    lines += _section("Gold (* changes something)", gold_lines(task, toolset), width)
-    lines += _section("Goal", goal_lines(toolset.schema, task.goal), width)
-    lines += _section("Answer of the gold", [submitted_text(submitted(task))], width)
-    lines += _section("Proofs", [f"{name}: {sql}" for name, sql in task.proofs.items() if sql], width)
-    lines += _section("The gold as SQL", task.sql, width)
-    lines += _section(
-        "The gate", [", ".join(f"{v:g} {k}" for k, v in task.figures.items())] * bool(task.figures), width
-    )
-    twin = f"{task.twin} has the same request where it {'is refused' if task.card.writes else 'can be done'}"
-    return lines + _section("Twin", [twin] * bool(task.twin), width)
+    lines = [f"{task.id}  {told}", "", *_wrapped(task.instruction, width)]
+    lines += _section("Card", _wrapped_all(card_lines(task.card), width))
+    lines += _section("Gold (* changes something)", gold_lines(task, toolset))
+    lines += _section("Goal", _wrapped_all(goal_lines(toolset.schema, task.goal), width))
+    lines += _section("Answer of the gold", [submitted_text(submitted(task))])
+    lines += _section("Proofs", [f"{name}: {sql}" for name, sql in task.proofs.items() if sql])
+    lines += _section("The gold as SQL", task.sql)
+    figures = ", ".join(f"{name} {figure:g}" for name, figure in task.figures.items())
+    lines += _section("The gate", _wrapped_all([figures] * bool(figures), width))
+    other = "can be done" if task.goal.changes_nothing else "cannot be done"
+    return lines + _section("Twin", [f"{task.twin}, where it {other}"] * bool(task.twin))
 
 
-def _section(title: str, texts: Sequence[str], width: int) -> list[str]:
-    """A title and what stands under it; nothing without texts."""
-    if not texts:
-        return []
-    return ["", title, *(line for text in texts for line in _wrapped(text, width, GAP))]
+def _section(title: str, lines: Sequence[str]) -> list[str]:
+    """A title and what stands under it; nothing without lines."""
+    return ["", title, *(f"{GAP}{line}" for line in lines)] if lines else []
 
 
-def _wrapped(text: str, width: int, indent: str) -> list[str]:
-    after = " " * (len(text) - len(text.lstrip())) + GAP
-    return textwrap.wrap(
-        text, max(width or WIDTH, 40), initial_indent=indent, subsequent_indent=indent + after, break_on_hyphens=False,
-        replace_whitespace=False, break_long_words=False,
-    )  # fmt: skip
+def _wrapped_all(texts: Sequence[str], width: int) -> list[str]:
+    """Each text in lines, all but its first set in."""
+    return [
+        line for text in texts
+        for line in textwrap.wrap(
+            text, max((width or WIDTH) - len(GAP), 40), subsequent_indent=GAP, break_on_hyphens=False, break_long_words=False
+        )
+    ]  # fmt: skip
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """A text as a paragraph."""
+    return textwrap.wrap(text, max(width or WIDTH, 40), break_on_hyphens=False, break_long_words=False)
 
 
 def card_lines(card: Card) -> list[str]:

@@ -40,12 +40,16 @@ class Unfinished(BadRequest):
     """A connection with an open transaction: what is committed cannot be told from it."""
 
 
+class Damaged(StoreError):
+    """A file or image that SQLite cannot read."""
+
+
 @contextmanager
 def opened(snapshot: Snapshot) -> Iterator[apsw.Connection]:
     """A private copy of what a snapshot has committed.
 
     Raises:
-        StoreError: there is no such file, or it is no database.
+        StoreError: there is no such file; Damaged: it is no database.
         Unfinished: a connection to a database in memory has an open transaction.
     """
     with tempfile.TemporaryDirectory(prefix="worlddb-") as folder:
@@ -53,7 +57,7 @@ def opened(snapshot: Snapshot) -> Iterator[apsw.Connection]:
         try:
             if isinstance(snapshot, apsw.Connection | sqlite3.Connection):
                 source = _file_of(snapshot)
-                if source:
+                if source and Path(source).is_file():
                     connection.close()
                     connection = _copied(Path(source), Path(folder))
                 elif snapshot.in_transaction:
@@ -68,13 +72,13 @@ def opened(snapshot: Snapshot) -> Iterator[apsw.Connection]:
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
             yield connection
         except (apsw.NotADBError, apsw.CorruptError) as error:
-            raise StoreError(f"this is no sound SQLite database: {error}") from None
+            raise Damaged(f"this is no sound SQLite database: {error}") from None
         finally:
             connection.close()
 
 
 def _file_of(connection: apsw.Connection | sqlite3.Connection) -> str:
-    """The file behind a connection; '' for one in memory."""
+    """The file behind a connection; '' or a mere name for one in memory."""
     if isinstance(connection, apsw.Connection):
         return connection.db_filename("main")
     return next((str(row[2]) for row in connection.execute("PRAGMA database_list") if row[1] == "main"), "")
@@ -86,8 +90,7 @@ def _image(connection: apsw.Connection | sqlite3.Connection) -> bytes:
 
 def _copied(path: Path, folder: Path) -> apsw.Connection:
     """A copy of a database file with all that belongs to it, opened: SQLite rolls back what was never committed."""
-    if not path.is_file():
-        raise StoreError(f"there is no file {path}")
+    _there(path)
     target = folder / "copy.sqlite"
     shutil.copyfile(path, target)
     for ending in _BESIDE:
@@ -184,19 +187,31 @@ def verify_snapshots(
 
     What only a journal tells (forbidden moments, evidence) is named in `not_judged`.  Clock columns may hold any moment from
     the start of the episode to `now` (Unix seconds), by default a day later.
+
+    Raises:
+        StoreError: there is no such file.
     """
     began = world.now + (start or Start()).clock
     window = window_of(began, began + DAY if now is None else now)
+    _there(before)
+    _there(after)
 
     def trail() -> Trail:
-        try:
-            with opened(world.image if before is None else before) as first, opened(after) as second:
-                return _trail(world.schema, first, second, window, answer)
-        except Unfinished as failure:
-            line = Line(kind="INTEGRITY", text=str(failure))
-            return Trail(world.schema, Diff(), window, answer, breaches=(line,))
+        with opened(world.image if before is None else before) as first:
+            try:
+                with opened(after) as second:
+                    return _trail(world.schema, first, second, window, answer)
+            except (Unfinished, Damaged) as failure:
+                line = Line(kind="INTEGRITY", text=str(failure))
+                return Trail(world.schema, Diff(), window, answer, breaches=(line,))
 
     return verdict_on(goal, trail)
+
+
+def _there(snapshot: Snapshot | None) -> None:
+    """Raises StoreError for a file that does not exist: a slip of the caller's and nothing that an agent did."""
+    if isinstance(snapshot, str | Path) and not Path(snapshot).is_file():
+        raise StoreError(f"there is no file {snapshot}")
 
 
 def _trail(schema: Schema, first: apsw.Connection, second: apsw.Connection, window: Window, answer: Any) -> Trail:

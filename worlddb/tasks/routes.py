@@ -114,12 +114,11 @@ def _routes(ground: Ground, reader: Reader, find: Find, values: Values, follow: 
     for i in each:
         param = reader.takes[find.where[i].column, "eq"]
         if param.convert != "keys" and len(values[i]) > 1:
-            asks = tuple(arguments | {param.key: _said(ground, find.table, find.where[i].column, v)} for v in values[i])
-            route = Route(reader, _limited(ground, reader, find, asks, values), (*served, i))
-            if follow:
-                yield route
-                return
-            yield route
+            asks = _one_by_one(ground, reader, find, values, served, i, arguments)
+            if asks is not None:
+                yield Route(reader, asks, (*served, i))
+                if follow:
+                    return
     yield Route(reader, *_paged(ground, reader, find, arguments, values, served))
 
 
@@ -199,12 +198,26 @@ def _count(ground: Ground, find: Find, values: Values, served: Sequence[int]) ->
     return len(ground.meeting(find.table, [(find.where[i].column, find.where[i].op, values[i]) for i in served]))
 
 
-def _limited(
-    ground: Ground, reader: Reader, find: Find, asks: tuple[dict[str, Any], ...], values: Values
-) -> tuple[dict[str, Any], ...]:
-    if reader.tool.reply.shape != "page":
-        return asks
-    return tuple(a | {"limit": reader.most} for a in asks)
+def _one_by_one(
+    ground: Ground,
+    reader: Reader,
+    find: Find,
+    values: Values,
+    served: tuple[int, ...],
+    at: int,
+    arguments: dict[str, Any],
+) -> tuple[dict[str, Any], ...] | None:
+    """One question for each value of a set; None where an answer would need a second page."""
+    asks = []
+    for value in values[at]:
+        one = [*values[:at], (value,), *values[at + 1 :]]
+        rows = _count(ground, find, one, (*served, at))
+        if rows > reader.most:
+            return None
+        limit = {"limit": reader.most} if rows > PAGE_LIMIT and reader.tool.reply.shape == "page" else {}
+        column = find.where[at].column
+        asks.append(arguments | {reader.takes[column, "eq"].key: _said(ground, find.table, column, value)} | limit)
+    return tuple(asks)
 
 
 # --- aggregates

@@ -23,11 +23,13 @@ def tables_with(draft: Draft, wanted: Callable[[Table], object] = lambda table: 
 
 
 def table_with(draft: Draft, wanted: Callable[[Table], object] = lambda table: True) -> Table | None:
+    """One of these tables, or None."""
     options = tables_with(draft, wanted)
     return draft.stream.pick(options) if options else None
 
 
 def row_of(draft: Draft, table: Table) -> Row:
+    """Any row of a table."""
     return draft.stream.pick(draft.ground.table(table.key))
 
 
@@ -38,6 +40,7 @@ def named_by(draft: Draft, name: str) -> set[str]:
 
 
 def askable(draft: Draft, table: Table, name: str) -> list[Column]:
+    """Columns of a row that has been named whose value is worth asking for."""
     row = draft.row(name)
     stated = named_by(draft, name)
     return better([c for c in columns.asks(table) if row[c.key] is not None and c.key not in stated])
@@ -66,6 +69,7 @@ def belonging(draft: Draft, table: Table) -> list[tuple[Table, ForeignKey]]:
 
 
 def reckoned(draft: Draft, left: Of, right: Of) -> Asked | None:
+    """The difference of two values, the greater first, or their sum; None where they are equal."""
     a, b = draft.value(left), draft.value(right)
     if a is None or b is None or a == b:
         return None
@@ -83,6 +87,7 @@ def figure_of(draft: Draft, table: Table, name: str) -> Asked | None:
 
 
 def fold_of(draft: Draft, table: Table, name: str) -> Of | None:
+    """A figure over a set that is worth asking for, as an expression."""
     rows = draft.rows(name)
     options = [(by, c) for c in columns.sums(table) for by in ("sum", "sum", "mean", "greatest", "least")]
     options += [
@@ -121,9 +126,11 @@ def listed(draft: Draft, table: Table, name: str, shape: str) -> Asked | None:
 
 
 def keys_of(draft: Draft, name: str) -> Each:
+    """The keys of all rows of a set."""
     return Each(node=name, column=draft.table_of(name).primary_key[0])
 
 
 def put_away(draft: Draft, table: Table, name: str) -> bool:
+    """True where some rows of a set are archived: people would not say whether they mean these, too."""
     gone = columns.archived(table)
     return bool(gone) and any(r[gone] is not None for r in draft.rows(name))

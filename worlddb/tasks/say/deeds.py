@@ -125,7 +125,8 @@ class Deeds:
             found = [*kinds["create"], *self._create_for(tool, params)]
             if any(p.fields for p in params.values()):
                 items = next(p.key for p in params.values() if p.fields)
-                found = [f"{p}, and with these lines: {{{items}}}" for p in found] + found
+                lines = f"with these lines: {{{items}}}"
+                found = [*(f"{p}, and {lines}" for p in found), *found, f"create a new <noun> {lines}"]
         elif tool.kind in ("link", "unlink"):
             a, b = list(params)[:2]
             found = [p.replace("{a}", f"{{{a}}}").replace("{b}", f"{{{b}}}") for p in kinds[tool.kind]]
@@ -350,6 +351,8 @@ def _split_linked_row(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
     place = w.deeds.params[ctx][v[0]][1]
     table = target(w.lexicon.schema, *place) if place[0] else ""
     if not table or _is_lines(v[1]) or v[1][0] not in ("of", "group"):
+        return None
+    if v[1][0] == "of" and titled(w.lexicon, v[1][1]) is not None and not w.careful:
         return None
     key = own_key(w.lexicon.schema, table)
     row = v[1][1] if v[1][0] == "of" and v[1][2] == key and row_table(v[1][1]) == table else find(table, ((key, "eq", v[1]),))

@@ -136,7 +136,7 @@ def add_figures(rules: Rules) -> None:
     for by in ("sum", "mean", "least", "greatest"):
         rules.add("base", file[by], holes, _split_fold(by), _make_fold(by))
     for name, desc in (("most", True), ("fewest", False)):
-        rules.add("base", file[name], holes, _split_common(desc), _make_common(desc))
+        rules.add("base", file[name], holes | {"descs": ("descs", "")}, _split_common(desc), _make_common(desc))
     for name, desc in (("highest", True), ("lowest", False)):
         rules.add("base", file[name], holes, _split_measured(desc), _make_measured(desc))
     for op in ("plus", "minus", "times", "percent", "between"):
@@ -196,17 +196,20 @@ def _make_fold(by: str) -> Callable[..., Any]:
 
 def _split_common(desc: bool) -> Callable[..., Holes | None]:
     def split(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
-        if t[0] != "group" or t[1] != "count" or t[3] != desc:
+        if t[0] != "group" or t[1] != "count" or t[3] != desc or ("descs" in n and t[5][3]):
             return None
-        return {"column": ((t[5][1], t[4]),), "rows": t[5]}
+        return {"column": ((t[5][1], t[4]),), "descs" if "descs" in n else "rows": t[5]}
 
     return split
 
 
 def _make_common(desc: bool) -> Callable[..., Any]:
     def make(lex: Lexicon, ctx: Any, h: Holes) -> Any:
-        fit = [c for t, c in h["column"] if t == row_table(h["rows"])]
-        return ("group", "count", "", desc, fit[0], h["rows"]) if len(fit) == 1 else None
+        rows = h.get("rows") or h["descs"]
+        fit = [c for t, c in h["column"] if t == row_table(rows)]
+        if len(fit) != 1 or ("descs" in h and rows[3]):
+            return None
+        return ("group", "count", "", desc, fit[0], rows)
 
     return make
 

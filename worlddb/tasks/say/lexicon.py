@@ -141,7 +141,7 @@ class Lexicon:
     def unit(self, place: Pair) -> tuple[str, str] | None:
         """The words of its unit, (one, several)."""
         if place not in self._units:
-            known = place[0] and place[1] in self.schema[place[0]]
+            known = place[0] and place[1] in self.schema[place[0]] and " in " not in self.labels[place]
             self._units[place] = (
                 words_file().units.get(semantic_type(self.schema[place[0]][place[1]].type).unit) if known else None
             )
@@ -167,7 +167,9 @@ class Lexicon:
         return found
 
     def _human(self, table: str, column: Column, label: str) -> str:
-        file, kind = words_file(), self.kind((table, column.key))
+        file, kind, noun = words_file(), self.kind((table, column.key)), self.words.label(table)
+        if label.startswith(f"{noun} ") and label.removeprefix(f"{noun} ") in ("name", "title", "number", "status", "total"):
+            label = label.removeprefix(f"{noun} ")
         if column.type in file.types:
             return file.types[column.type]
         if label in file.labels:
@@ -406,7 +408,7 @@ def several(label: str) -> str:
 
 def _awkward(label: str) -> bool:
     words = label.split(" ")
-    return any(w in PREPOSITIONS for w in words) or words[0] in ("travels", "replaces") or len(label) < 2
+    return any(w in PREPOSITIONS for w in words) or words[0] in ("travels", "replaces", "renews", "follows", "supersedes") or len(label) < 2
 
 
 def _sayable(label: str) -> str:

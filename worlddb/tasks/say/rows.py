@@ -76,12 +76,11 @@ def _condition(rules: Rules, entry: dict[str, Any], number: int, pattern: str, p
     if "{column}" not in pattern:
         weight, star, rest = pattern.rpartition("* ")
         pattern = f"{weight}{star}{{column}}{rest}"
+    if "a(n) {column}" in pattern and column in ("column", "via_role"):
+        pattern, column = pattern.replace("a(n) {column}", "{column}"), f"a_{column}"
     holes = {
-        "column": (column, "."),
-        "value": (symbol, "column"),
-        "values": (symbol, "column"),
-        "neither": (symbol, "column"),
-    }
+        "column": (column, "."), "value": (symbol, "column"), "values": (symbol, "column"), "neither": (symbol, "column"),
+    }  # fmt: skip
     slot = next((h for h in ("{value}", "{values}", "{neither}") if h in pattern), "")[1:-1]
 
     def make(lex: Lexicon, ctx: Any, h: Holes) -> Any:
@@ -404,10 +403,10 @@ def add_rows(rules: Rules) -> None:
         return t if t[2] or t[3] else None
 
     rules.add("row", file["the"], holes, whole, make_the)
-    for name, symbols in (("named", ("row", "owner")), ("numbered", ("row", "owner"))):
-        slot = "title" if name == "named" else "ident"
+    for name, symbols in (("named", ("row", "owner")), ("called", ("row",)), ("numbered", ("row", "owner"))):
+        slot = "ident" if name == "numbered" else "title"
         for symbol in symbols:
-            rules.add(symbol, file[name], holes, _split_named(slot), _make_named(slot))
+            rules.add(symbol, file[name], holes, _split_named(slot, name == "called"), _make_named(slot))
     rules.add("row", file["owned"], holes, _split_owned, _make_owned)
     rules.add("row", file["any"], holes, _split_any, _make_any)
     for symbol in ("row", "owner"):
@@ -433,8 +432,10 @@ def add_rows(rules: Rules) -> None:
     rules.add("key", ["3* {name}"], {"name": ("name", "")}, _split_key_name, _make_key_name)
 
 
-def _split_named(slot: str) -> Callable[..., Holes | None]:
+def _split_named(slot: str, called: bool) -> Callable[..., Holes | None]:
     def split(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
+        if called and w.lexicon.is_a((t[1], w.lexicon.schema[t[1]].title), "identifier"):
+            return None  # nobody is 'called ORD-2026-00042'
         if slot == "title":
             return {"noun": t[1], slot: t[2][0][2]} if titled(w.lexicon, t) is not None else None
         if w.lexicon.schema[t[1]].key_style == "integer" and w.lexicon.schema[t[1]].title:
@@ -668,7 +669,7 @@ def add_among(rules: Rules) -> None:
             for symbol in ("rows", "barerows", "ofrows") if number else ("row",):
                 rules.add(symbol, patterns, holes, split, make, weight=3)
     rules.add(
-        "thedescs", ["the {descs}", "all {descs}"], {"descs": ("descs", "")}, lambda w, ctx, t, n: {"descs": t},
+        "thedescs", ["the {descs}"], {"descs": ("descs", "")}, lambda w, ctx, t, n: {"descs": t},
         lambda lex, ctx, h: h["descs"] if h["descs"][5] == 0 and not h["descs"][3] else None,
     )  # fmt: skip
 

@@ -190,8 +190,8 @@ def _add_questions(rules: Rules) -> None:
         add("calc", split_calc, lambda lex, ctx, h: ("value", (h["v"],)) if h["v"][0] == "calc" else None)
         add("date", split_date, lambda lex, ctx, h: ("value", (h["v"],)) if h["v"][:2] == ("calc", "days_after") else None)
         add("many", split_many, make_many, 2)
-    for shape in ("set", "list"):
-        rules.add("question", asks[shape], holes, _split_each(shape), lambda lex, ctx, h, s=shape: (s, (h["each"],)))  # type: ignore[misc]
+    for name, shape in (("set", "set"), ("list", "list"), ("sorted", "list")):
+        rules.add("question", asks[name], holes, _split_each(name, shape), _make_each(name, shape))
 
     def split_record(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
         return {"record": v[1]} if v[0] == "record" else None
@@ -236,8 +236,26 @@ def _more(lex: Lexicon, ctx: Any, h: Holes) -> Any:
     return (h["a"], *h["more"])
 
 
-def _split_each(shape: str) -> Callable[..., Holes | None]:
-    return lambda w, ctx, v, n: {"each": v[1][0]} if v[0] == shape and v[1][0][0] == "each" else None
+def _split_each(name: str, shape: str) -> Callable[..., Holes | None]:
+    def split(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
+        if v[0] != shape or v[1][0][0] != "each" or (name == "sorted") != _is_sorted(v[1][0][1], shape):
+            return None
+        return {"each": v[1][0]}
+
+    return split
+
+
+def _make_each(name: str, shape: str) -> Callable[..., Any]:
+    def make(lex: Lexicon, ctx: Any, h: Holes) -> Any:
+        rows = h["each"][1]
+        return (shape, (h["each"],)) if (name == "sorted") == _is_sorted(rows, "list") else None
+
+    return make
+
+
+def _is_sorted(rows: Term, shape: str) -> bool:
+    """Whether the description of a set says its order itself."""
+    return shape == "list" and rows[0] == "find" and bool(rows[3]) and not rows[5]
 
 
 def _add_personas(rules: Rules) -> None:
@@ -257,7 +275,7 @@ def _add_personas(rules: Rules) -> None:
             rules.add(symbol, [o for o in p[key] if o], {}, nothing, lambda lex, ctx, h: True, own)
         plain, wrapped = [a for a in p["asks"] if a.endswith("* {steps}") or a == "{steps}"], p["asks"]
         rules.add("asking", plain, holes, lambda w, ctx, v, n: {"steps": v}, lambda lex, ctx, h: h["steps"], own)
-        rules.add("asking", [a for a in wrapped if a not in plain], holes, _split_wrapped, lambda lex, ctx, h: h["steps"], own)
+        rules.add("asking", [a for a in wrapped if a not in plain], holes | {"steps": ("steps", "")}, _split_wrapped, lambda lex, ctx, h: h["steps"], own)
         rules.add("asked", p["questions"], holes, lambda w, ctx, v, n: {next(iter(n)): v}, _asked, own)
     rules.add("asking", ["{steps}"], holes, lambda w, ctx, v, n: {"steps": v}, lambda lex, ctx, h: h["steps"])
     rules.add("close", file["impossible"], {}, lambda w, ctx, v, n: {}, lambda lex, ctx, h: True)
@@ -471,7 +489,7 @@ def finish(written: str, low: bool, unfinished: bool) -> str:
     """What a writer wrote as people see it: articles, full stops, question marks, capitals, line breaks."""
     text = _NEXT.sub(lambda m: f"{article(m.group(3)).split(' ')[0]} {m.group(1)}{m.group(2)}{m.group(3)}", written)
     text = re.sub(rf"[ ]*{MARK}(?:[ ]*{MARK}(?!!))*", MARK, text + MARK)
-    text = re.sub(rf"([,:;]){MARK}", r"\1", text)
+    text = re.sub(rf"([,:;]){MARK}", r"\1", text).replace(" , ", ", ")
     out, question = [], False
     for i, piece in enumerate(re.split(f"([{MARK}{ASK}])", text)):
         if i % 2 == 0:
