@@ -68,7 +68,8 @@ def cli() -> None:
 
 
 for _command in (
-    spawn, list_worlds, show, open_world, tools, call, play, tasks, solve, verify, diff, serve, stats, check, export, query, domains, pools,
+    spawn, list_worlds, show, open_world, tools, call, play, tasks, solve, verify, diff, serve, stats, check, export, query,
+    domains, pools,
 ):  # fmt: skip
     cli.add_command(_command)
 

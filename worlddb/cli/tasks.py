@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,7 +137,6 @@ def solve(
       worlddb solve 12 3 --style rest --json
       worlddb solve 12 3 --record trajectory.json
     """
-    from worlddb.errors import BadRequest
     from worlddb.episode.solve import solve as play_gold
 
     if every == (task is not None):
@@ -158,7 +156,7 @@ def solve(
     elif every:
         print_table(("task", "family", "calls", "rows changed", "verdict"), [_row(t, e) for t, e in played])
     else:
-        _print_episode(*played[0])
+        _print_episode(*played[0], left_out=drop)
     if not all(_solved(e) for _, e in played):
         raise SystemExit(1)
 
@@ -172,7 +170,7 @@ def _row(task: Task, episode: Episode) -> tuple[Any, ...]:
     return task.id.rpartition("/")[2], task.family, len(episode.session.journal), len(episode.session.diff()), verdict
 
 
-def _print_episode(task: Task, episode: Episode) -> None:
+def _print_episode(task: Task, episode: Episode, left_out: int) -> None:
     from worlddb.cli.act import painted
     from worlddb.episode import show
     from worlddb.episode.solve import submitted
@@ -185,6 +183,8 @@ def _print_episode(task: Task, episode: Episode) -> None:
         tool = session.toolset[entry.name]
         click.echo(f"\n{entry.number}> {show.call_text(entry.name, entry.arguments)}")
         click.echo("\n".join(show.result_lines(entry.result, tool.reply.items, width)))
+    if left_out:
+        click.echo(f"\nleft out: {show.gold_lines(task, session.toolset)[left_out - 1].lstrip()}")
     diff = session.diff()
     click.echo("\nnet changes")
     for line in (*diff_lines(session.world.schema, diff), diff_summary(diff)):

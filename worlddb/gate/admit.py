@@ -16,7 +16,7 @@ import msgspec
 from worlddb.gate.trials import Trials
 from worlddb.heldout import Scope
 from worlddb.rng import Stream
-from worlddb.tasks.answer import answer_of, labels, needs_of
+from worlddb.tasks.answer import answer_of, in_words, needs_of
 from worlddb.tasks.compile import goal_of
 from worlddb.tasks.draft import Draft
 from worlddb.tasks.enact import Gold, Stuck, enact
@@ -217,6 +217,7 @@ class _Gate:
         """The gold's answer as an agent might submit it."""
         if plan.asked is None or plan.asked.shape == "none":
             return None
+        wanted = answer_of(self.ground.schema, plan, gold.answer)
         if plan.asked.shape == "record":
-            return dict(zip(labels(plan, plan.asked), gold.answer, strict=True))
-        return gold.answer
+            return {name: in_words(wanted.value[name], v) for name, v in zip(wanted.value, gold.answer, strict=True)}
+        return in_words(wanted, gold.answer)

@@ -75,6 +75,13 @@ def _scalar(schema: Schema, plan: Plan, what: Of | Each, value: Any) -> Answer:
     return Answer(kind="code" if kind.compare == "exact" and not is_a(column.type, "category") else "text", value=value)
 
 
+def in_words(wanted: Answer, value: Any) -> Any:
+    """A found value as one submits it: a mean of money, which has parts of a minor unit, in major units."""
+    if wanted.minor and isinstance(value, float) and not value.is_integer():
+        return round(value / wanted.minor, 2)
+    return value
+
+
 def column_of(schema: Schema, plan: Plan, what: Of | Each) -> tuple[Table, Column] | None:
     """The table and column whose type a value has; None for counts and days."""
     node = plan[what.node]

@@ -33,6 +33,8 @@ class Draft:
         self.nodes: list[Node] = []
         self._rows: dict[str, tuple[Row, ...]] = {}
         self._values: dict[str, Any] = {}
+        self._path: list[tuple[Any, ...]] = []
+        """The rows that are being named."""
 
     # --- nodes
 
@@ -147,14 +149,22 @@ class Draft:
 
     def refer(self, table: str, row: Row, depth: int = 1) -> str | None:
         """Name a row, so that nothing else can be meant; with `depth` > 0 by way of up to so many others.  The Find's name."""
+        home = self.schema[table]
+        place = (table, *(row[k] for k in home.primary_key))
+        if not self.ground.readers[table] or place in self._path:  # nothing is named by way of itself
+            return None
         ways = [self._by_link, self._by_child, self._by_rank] if depth > 0 else []
-        for way in [*self.stream.shuffled(ways), self._by_name, *([] if depth else [self._by_rank])]:
-            mark = self.mark()
-            found = way(self.schema[table], row, depth)
-            if found is not None:
-                return found
-            self.back(mark)
-        return None
+        self._path.append(place)
+        try:
+            for way in [*self.stream.shuffled(ways), self._by_name, *([] if depth else [self._by_rank])]:
+                mark = self.mark()
+                found = way(home, row, depth)
+                if found is not None:
+                    return found
+                self.back(mark)
+            return None
+        finally:
+            self._path.pop()
 
     def _by_name(self, table: Table, row: Row, depth: int) -> str | None:
         if not self.ground.readers[table.key] or len(table.primary_key) != 1:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from worlddb.tasks.forms import tells
 from worlddb.tasks.ground import Ground
 from worlddb.tasks.model import GoldCall
 from worlddb.tasks.plan import Calc, Const, Do, Each, Expr, Find, Fold, Group, Item, Plan, Test
@@ -300,7 +301,7 @@ class _Enactor:
         entry = self.session.journal[-1]
         if write:
             sources |= self._after(entry, at)
-            if not entry.changes:
+            if not any(tells(self.ground.schema, change) for change in entry.changes):
                 raise Stuck("a call changes nothing", tool.key)
         else:
             self._made[name] = at

@@ -12,7 +12,7 @@ from worlddb.schema.model import Schema, Table
 from worlddb.semantics.types import is_a, semantic_type
 from worlddb.tasks.goal import Key
 from worlddb.tools.session import Session
-from worlddb.world.diff import Row
+from worlddb.world.diff import Change, Row
 from worlddb.world.mint import is_minted
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?Z?)?")
@@ -155,3 +155,14 @@ def _class(table: Table, at: int) -> str:
     if kind.compare == "set":
         return "bag"
     return "json" if is_a(column.type, "document") else "exact"
+
+
+def tells(schema: Schema, change: Change) -> bool:
+    """True for a change that says more than that its row was touched: clocks and bookkeeping aside."""
+    if change.before is None or change.after is None:
+        return True
+    classes = forms_of(schema)[change.table].classes
+    return any(
+        a != b and kind not in ("clock", "bookkeeping")
+        for a, b, kind in zip(change.before, change.after, classes, strict=True)
+    )
