@@ -141,8 +141,7 @@ def trajectory_of(record: Record) -> Trajectory:
     try:
         found: Any = orjson.loads(record) if isinstance(record, bytes | str) else record
         head: dict[str, Any] = dict(found) if isinstance(found, Mapping) else {"messages": found}
-        messages = head.pop("messages", None)
-        made = head.pop("calls", ()) if messages is None else _in_messages(messages)
+        made = _in_messages(head.pop("messages")) if "messages" in head else head.pop("calls", ())
         calls: list[Call] = []
         for one in made:
             if one["name"] == SUBMIT:

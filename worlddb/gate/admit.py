@@ -130,7 +130,7 @@ class _Gate:
         left, places = list(open_), list[Shape]()
         for one in found:
             fit = next((s for s in left if s.met_by(one.card)), None)
-            if fit is None and vain > NEAR:
+            if fit is None and (vain > NEAR or len(found) > 1):  # twins fit less often, as there are two
                 near = min(left, key=lambda s: s.distance(one.card), default=None)
                 fit = near if near is not None and (near.distance(one.card) <= 1 or vain > ANY) else None
             if fit is None:

@@ -9,8 +9,9 @@ from typing import Any
 from worlddb.tasks import columns
 from worlddb.tasks.draft import Draft
 from worlddb.tasks.families.single import choose
-from worlddb.tasks.families.targets import arguments, bulks, repeats, target, wants
+from worlddb.tasks.families.targets import Target, arguments, bulks, repeats, target, wants
 from worlddb.tasks.families.trial import Outcome, doable, outcomes
+from worlddb.tasks.ground import flat
 from worlddb.tasks.plan import Const, Each, Item, Of, Plan, Where
 from worlddb.tasks.reckon import Row, meets
 from worlddb.tools.model import Param, Tool
@@ -58,7 +59,7 @@ def _each(draft: Draft, depth: int, size: int) -> Plan | None:
     tool = choose(draft, *KINDS)
     param = _about(draft, tool) if tool and not tool.key.endswith(ONCE) else None
     found = target(draft, tool) if tool and param else None
-    if tool is None or param is None or found is None or param.key not in found.rows:
+    if tool is None or param is None or found is None or param.key not in found.rows or _personal(draft, found):
         return None
     table, seed = found.rows[param.key]
     key = draft.schema[table].primary_key[0]
@@ -74,6 +75,15 @@ def _each(draft: Draft, depth: int, size: int) -> Plan | None:
         return None
     draft.do(tool, said | {param.key: Item(column=key)}, each=name)
     return draft.plan(NAME)
+
+
+def _personal(draft: Draft, found: Target) -> bool:
+    """True where the call gives a row what only one should have: a name, a number, an address."""
+    own = draft.schema[found.tool.table]
+    personal = {c.key for c in columns.names(own)} | {own.title}
+    return found.tool.kind == "update" and any(
+        p.column in personal for p in flat(found.tool.params) if p.key in found.stated
+    )
 
 
 def _overlap(trial: Sequence[Outcome]) -> bool:

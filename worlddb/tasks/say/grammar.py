@@ -251,10 +251,17 @@ class Writer:
         """What is known about the whole text: which rows stand alone in it."""
         self.said: dict[Any, None] = {}
         """Rows that have been named so far."""
+        self.literals: dict[str, None] = {}
+        """The values that were written, as they stand in the text."""
         self.careful = False
         """Says what kind of thing a name is of: after wordings that had several readings."""
         self.deeds: Any = None
         self.steps = 0
+
+    def literal(self, text: str) -> str:
+        """A value as it is written: it keeps its case, and is remembered."""
+        self.literals[text] = None
+        return VERBATIM + text
 
     def write(self, symbol: str, ctx: Any, value: Any) -> str:
         """The value in words.

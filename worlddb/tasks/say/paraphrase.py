@@ -15,6 +15,7 @@ import msgspec
 
 _MASK = re.compile(r"«(\d+)»")
 _FOREIGN = re.compile(r"\d|[\"“”]|https?:|\w@\w")
+_WORD = re.compile(r"[^\W_]+")
 SHORTEST, LONGEST = 0.5, 2.0
 """Bounds of a paraphrase's length, by the masked text's."""
 PROMPT = (
@@ -73,12 +74,17 @@ def unfit(masked: str, paraphrase: str, known: Collection[str] = ()) -> str:
     own = _MASK.sub(" ", masked)
     if extra := [m.group() for m in _FOREIGN.finditer(bare) if m.group() not in own]:
         return f"a value of its own: {extra[0]}"
-    low, before = f" {' '.join(re.findall(r'[^\W_]+', bare.lower()))} ", own.lower()
+    after, before = _spaced(bare), _spaced(own)
     for title in known:
-        plain = " ".join(re.findall(r"[^\W_]+", title.lower()))
-        if plain and f" {plain} " in low and plain not in before:
+        plain = _spaced(title)
+        if plain.strip() and plain in after and plain not in before:
             return f"a name of its own: {title}"
     return ""
+
+
+def _spaced(text: str) -> str:
+    """The words of a text in lower case, with single spaces between and around them."""
+    return f" {' '.join(_WORD.findall(text.lower()))} "
 
 
 def paraphrase(text: str, literals: Sequence[str], endpoint: Endpoint, known: Collection[str] = ()) -> Outcome:

@@ -43,6 +43,8 @@ class Said(msgspec.Struct, frozen=True):
     text: str
     persona: str
     register: str
+    literals: tuple[str, ...] = ()
+    """The values that the text states, as they stand in it; `paraphrase` leaves them alone."""
 
 
 # --- sentences
@@ -353,13 +355,13 @@ class Speech:
             draw = stream.child("say", str(attempt))
             persona = draw.pick(list(personas))
             try:
-                text = self._write(whole, persona, draw, hard, attempt > 1)
+                text, literals = self._write(whole, persona, draw, hard, attempt > 1)
             except Unsayable as error:
                 why = str(error)
                 continue
             readings = self.readings(text)
             if readings == {wanted}:
-                return Said(text, persona, personas[persona]["register"])
+                return Said(text, persona, personas[persona]["register"], literals)
             why = f"{len(readings)} readings: {text}"
         raise Unsaid(f"no wording: {why}")
 
@@ -368,7 +370,7 @@ class Speech:
         results = [self.deeds.result(d[1]) for d in whole[1]]
         return terms.mapped(whole, lambda t: ("did", t[1], results[t[1]]) if t and t[0] == "did" and len(t) == 2 else t)  # type: ignore[no-any-return]
 
-    def _write(self, whole: Term, persona: str, draw: Stream, hard: bool, careful: bool) -> str:
+    def _write(self, whole: Term, persona: str, draw: Stream, hard: bool, careful: bool) -> tuple[str, tuple[str, ...]]:
         p = phrases("personas")["personas"][persona]
         ones, sets = self.spoken(whole)
         counts = [{k: len(v) for k, v in ones.items()}, {k: len(v) for k, v in sets.items()}, ""]
@@ -383,7 +385,8 @@ class Speech:
             out.append(MARK + " " + w.write("close", None, True))
         if (closing := draw.pick(p["closings"])) != "":
             out.append(MARK + " " + _written(w, "closing", closing))
-        return finish(" ".join(out), bool(p.get("low")), bool(p.get("open")) or "¶" in closing)
+        text = finish(" ".join(out), bool(p.get("low")), bool(p.get("open")) or "¶" in closing)
+        return text, tuple(x for x in w.literals if x in text)
 
     # --- reading
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from worlddb.tasks.say import values
-from worlddb.tasks.say.grammar import ARTICLE, VERBATIM, Read, Reading, Unsayable, Write, Writer
+from worlddb.tasks.say.grammar import ARTICLE, Read, Reading, Unsayable, Write, Writer
 from worlddb.tasks.say.lexer import Text
 from worlddb.tasks.say.lexicon import PREPOSITIONS, Lexicon, Pair, Phrases
 from worlddb.tasks.say.terms import Term, own_key, target
@@ -66,7 +66,7 @@ def say_const(w: Writer, ctx: Any, t: Term) -> str:
     if t[0] != "const":
         raise Unsayable("not a constant")
     options = spellings(w.lexicon, ctx if isinstance(ctx, tuple) and len(ctx) == 2 else (t[2], t[3]), t[1])
-    return VERBATIM + _pick(w, options)
+    return w.literal(_pick(w, options))
 
 
 def spellings(lex: Lexicon, place: Pair, value: Any) -> list[str]:
@@ -143,7 +143,7 @@ def say_number(w: Writer, ctx: Any, t: Any) -> str:
     value = t[1] if isinstance(t, tuple) else t
     if not isinstance(value, int) or value < 0:
         raise Unsayable("no number")
-    return values.SMALL[value] if value <= 12 and w.stream.chance(0.7) else str(value)
+    return w.literal(values.SMALL[value] if value <= 12 and w.stream.chance(0.7) else str(value))
 
 
 def read_number(lex: Lexicon, text: Text, ctx: Any, i: int) -> list[Reading]:
@@ -154,7 +154,7 @@ def read_number(lex: Lexicon, text: Text, ctx: Any, i: int) -> list[Reading]:
 
 
 def say_name(w: Writer, ctx: Any, value: str) -> str:
-    return VERBATIM + values.texts(value)[0] if values.texts(value) else _no(value)
+    return w.literal(values.texts(value)[0]) if values.texts(value) else _no(value)
 
 
 def _no(value: str) -> str:
@@ -186,7 +186,7 @@ def _is_code(lex: Lexicon, table: str, value: str) -> bool:
 
 
 def say_ident(w: Writer, ctx: str, t: Term) -> str:
-    return VERBATIM + str(t[1])
+    return w.literal(str(t[1]))
 
 
 def read_ident(lex: Lexicon, text: Text, ctx: str, i: int) -> list[Reading]:
