@@ -13,7 +13,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -163,7 +163,7 @@ def _all(table: Table) -> str:
 def window_of(session: Session) -> tuple[str, str]:
     """First and last moment of an episode."""
     ends = (session.world.now + session.start.clock, session.now)
-    low, high = (datetime.utcfromtimestamp(t).isoformat(" ") for t in ends)
+    low, high = (datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%d %H:%M:%S") for t in ends)
     return low, high
 
 
@@ -200,7 +200,7 @@ class _Isomorphism:
         for name, spec in self.specs.items():
             first, (mine, right) = self.initial[name], (s[name] for s in self.states)
             if spec.nameless:
-                same = {k for k in mine if right.get(k) == mine[k]}
+                same = {k for k in mine if k in right and self._unmoved(name, first.get(k), mine[k], right[k])}
                 self.fresh[0].update({(name, k): v for k, v in mine.items() if k not in same})
                 self.fresh[1].update({(name, k): v for k, v in right.items() if k not in same})
                 continue
@@ -258,6 +258,15 @@ class _Isomorphism:
             return False
         return all(
             self._old(kind, i, a, b) for kind, i, a, b in zip(self.specs[name].kinds, before, a, b, strict=True)
+        )
+
+    def _unmoved(self, name: str, before: Row | None, a: Row, b: Row) -> bool:
+        """A link of the same number, and the same rows linked."""
+        if before is None:
+            return a == b
+        return all(
+            x == y if kind.word == "ref" else self._old(kind, i, x, y)
+            for kind, i, x, y in zip(self.specs[name].kinds, before, a, b, strict=True)
         )
 
     def _old(self, kind: Kind, before: Any, a: Any, b: Any) -> bool:
@@ -351,7 +360,7 @@ def same_answer(kind: str, minor: int, tolerance: float, value: Any, given: Any,
             readings = [given * minor] if minor and given % 1 else [given, given * minor] if minor else [given]
         else:
             readings = [given] if isinstance(given, int) else []
-        return any(abs(r - value) <= tolerance + 1e-9 * max(1, abs(value)) for r in readings)
+        return any(abs(r - value) <= tolerance * (1 + 1e-6) + 1e-12 * abs(value) for r in readings)
     if kind == "flag":
         return given in (bool(value), str(bool(value)).lower()) and not isinstance(given, float)
     if given is None or isinstance(given, bool | float | list | dict):

@@ -76,7 +76,22 @@ class Drawer:
         return tuple(found.values())
 
     def condition(self, table: Table, depth: int) -> Where | None:
-        kinds = ["state", "state", "enum", "number", "money", "real", "date", "datetime", "flag", "text", "null", "link", "link", "child"]
+        kinds = [
+            "state",
+            "state",
+            "enum",
+            "number",
+            "money",
+            "real",
+            "date",
+            "datetime",
+            "flag",
+            "text",
+            "null",
+            "link",
+            "link",
+            "child",
+        ]
         kind = self.s.pick(kinds)
         if kind == "child":
             return self.child(table, depth)
@@ -112,9 +127,13 @@ class Drawer:
         link = self.s.pick(parents)
         key = self.schema[link.table].primary_key[0]
         if self.s.chance(0.75):
-            return Where(column=link.columns[0], value=Of(node=self.row(self.schema[link.table], depth - 1), column=key))
+            return Where(
+                column=link.columns[0], value=Of(node=self.row(self.schema[link.table], depth - 1), column=key)
+            )
         op = self.s.pick(["in", "in", "not_in"])
-        return Where(column=link.columns[0], op=op, value=Each(node=self.rows(self.schema[link.table], depth - 1), column=key))
+        return Where(
+            column=link.columns[0], op=op, value=Each(node=self.rows(self.schema[link.table], depth - 1), column=key)
+        )
 
     def child(self, table: Table, depth: int) -> Where | None:
         children = self.ground.children(table.key)
@@ -122,7 +141,11 @@ class Drawer:
             return None
         child, link = self.s.pick(children)
         rows = self.rows(child, depth - 1, plain=True)
-        return Where(column=table.primary_key[0], op=self.s.pick(["in", "in", "not_in"]), value=Each(node=rows, column=link.columns[0]))
+        return Where(
+            column=table.primary_key[0],
+            op=self.s.pick(["in", "in", "not_in"]),
+            value=Each(node=rows, column=link.columns[0]),
+        )
 
     def sort(self, table: Table) -> str:
         return self.s.pick(self.columns(table, "money", "number", "date", "datetime") or [""])
@@ -143,10 +166,22 @@ class Drawer:
             ways = self.ground.children(table.key)
             if ways:
                 child, link = self.s.pick(ways)
-                group = Group(name=self.name(), of=self.rows(child, depth - 1, plain=True), column=link.columns[0], desc=self.s.chance(0.8))
+                group = Group(
+                    name=self.name(),
+                    of=self.rows(child, depth - 1, plain=True),
+                    column=link.columns[0],
+                    desc=self.s.chance(0.8),
+                )
                 money = self.columns(child, "money", "number")
                 if money and self.s.chance(0.4):
-                    group = Group(name=group.name, of=group.of, column=group.column, desc=group.desc, by="sum", over=self.s.pick(money))
+                    group = Group(
+                        name=group.name,
+                        of=group.of,
+                        column=group.column,
+                        desc=group.desc,
+                        by="sum",
+                        over=self.s.pick(money),
+                    )
                 value = Of(node=self.add(group))
                 return self.add(Find(name=self.name(), table=table.key, where=(Where(column=key, value=value),)))
         if (draw < 0.72 or not depth) and (table.key_style != "integer" or not table.title):
@@ -155,18 +190,30 @@ class Drawer:
         where = self.conditions(table, 2, depth)
         if not where or self.s.chance(0.6):
             if sort := self.sort(table):
-                return self.add(Find(name=self.name(), table=table.key, where=where, sort=sort, desc=self.s.chance(0.6), take=1))
+                return self.add(
+                    Find(name=self.name(), table=table.key, where=where, sort=sort, desc=self.s.chance(0.6), take=1)
+                )
         if not where:
             value = Const(value=self.value(table, key), table=table.key, column=key)
             where = (Where(column=key, value=value),)
-        return self.add(Find(name=self.name(), table=table.key, where=where, free=self.s.chance(0.1) and not table.title))
+        return self.add(
+            Find(name=self.name(), table=table.key, where=where, free=self.s.chance(0.1) and not table.title)
+        )
 
     def rows(self, table: Table, depth: int, plain: bool = False) -> str:
         """A Find of a set."""
         where = self.conditions(table, 2, depth)
         if not plain and self.s.chance(0.15) and (sort := self.sort(table)):
             return self.add(
-                Find(name=self.name(), table=table.key, where=where, sort=sort, desc=self.s.chance(0.7), take=self.s.between(2, 6), many=True)
+                Find(
+                    name=self.name(),
+                    table=table.key,
+                    where=where,
+                    sort=sort,
+                    desc=self.s.chance(0.7),
+                    take=self.s.between(2, 6),
+                    many=True,
+                )
             )
         return self.add(Find(name=self.name(), table=table.key, where=where, many=True))
 
@@ -207,7 +254,9 @@ class Drawer:
         if draw < 0.6:
             return Asked(shape="value", what=(self.figure(),))
         table = self.s.pick(self.tables())
-        columns = self.columns(table, "state", "enum", "money", "number", "date", "datetime", "text") or [table.primary_key[0]]
+        columns = self.columns(table, "state", "enum", "money", "number", "date", "datetime", "text") or [
+            table.primary_key[0]
+        ]
         if draw < 0.8 or len(columns) < 2:
             shape = "set"
             rows = self.rows(table, 1, plain=True)
@@ -215,7 +264,17 @@ class Drawer:
                 shape = "list"
                 find = self.nodes.pop()
                 take = self.s.pick([0, 3, 5])
-                rows = self.add(Find(name=rows, table=table.key, where=find.where, sort=sort, desc=self.s.chance(0.5), take=take, many=True))
+                rows = self.add(
+                    Find(
+                        name=rows,
+                        table=table.key,
+                        where=find.where,
+                        sort=sort,
+                        desc=self.s.chance(0.5),
+                        take=take,
+                        many=True,
+                    )
+                )
             return Asked(shape=shape, what=(Each(node=rows, column=self.s.pick(columns)),))
         row = self.row(table, 1)
         picked = self.s.sample(columns, self.s.between(2, 3))
@@ -262,7 +321,13 @@ class Drawer:
         each = ""
         for p in wanted:
             parent = self.target(p)
-            if not each and parent is not None and p.key == "id" and self.s.chance(0.3) and tool.kind in ("transition", "update", "delete"):
+            if (
+                not each
+                and parent is not None
+                and p.key == "id"
+                and self.s.chance(0.3)
+                and tool.kind in ("transition", "update", "delete")
+            ):
                 each = self.rows(parent, 1)
                 given[p.key] = Item(column=parent.primary_key[0])
                 continue
@@ -297,7 +362,9 @@ class Drawer:
             if value is not None:
                 right = Const(value=value, table=table.key, column=column)
                 left = Of(node=self.row(table, 1), column=column)
-                return self.add(Test(name=self.name(), left=left, op=self.s.pick(["gt", "ge", "lt", "le"]), right=right))
+                return self.add(
+                    Test(name=self.name(), left=left, op=self.s.pick(["gt", "ge", "lt", "le"]), right=right)
+                )
         left = Of(node=self.add(Fold(name=self.name(), of=self.rows(table, 1, plain=True))))
         right = Const(value=self.s.between(1, 30), table="", column="number")
         return self.add(Test(name=self.name(), left=left, op=self.s.pick(["gt", "lt", "ge", "le"]), right=right))

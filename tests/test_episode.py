@@ -120,39 +120,39 @@ def test_reads_and_failed_calls_on_the_way_do_not_hurt(seed):
     assert verify(gold.goal, session).success
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_what_is_done_and_undone_before_does_not_hurt(seed):
-    """A draft that is made and removed shifts the keys of what follows; a value that is set and set back leaves nothing."""
-    gold, session = gold_of(seed, sets="both"), None
-    session = gold.world.session(gold.session.toolset)
-    shifted = 0
-    for table in gold.world.schema.tables:
+def drafted(session: Session) -> int:
+    """Make and remove a row of every table where that can be done: how many, each of which moves the next keys on."""
+    made = 0
+    for table in session.world.schema.tables:
         if table.key_style != "integer" or len(table.primary_key) != 1:
             continue
         names = ", ".join(quote(c.name) for c in table.columns if c.key not in table.primary_key)
-        marks = session.rows(f"SELECT {names} FROM {quote(table.name)} LIMIT 1")
-        binds = {f"v{i}": v for i, v in enumerate(marks[0])} if marks else {}
-        holes = ", ".join(f":{k}" for k in binds)
-        made = session.call(
-            "run_sql", {"sql": f"INSERT INTO {quote(table.name)} ({names}) VALUES ({holes})", "parameters": binds}
-        )
-        if not made.ok or not (
-            added := [c for c in session.journal[-1].changes if c.table == table.key and c.before is None]
-        ):
-            continue
-        key = quote(table[table.primary_key[0]].name)
-        gone = {"sql": f"DELETE FROM {quote(table.name)} WHERE {key} = :k", "parameters": {"k": added[0].key[0]}}
-        if not session.call("run_sql", gone).ok or len(session.diff()):
-            session.reset()
-            continue
-        shifted += 1
-    for entry in gold.session.journal:
-        session.call(entry.name, entry.arguments)
-    calls = session.journal[-len(gold.session.journal) :]
-    if all(e.result.ok for e in calls):
-        verdict = verify(gold.goal, session)
-        assert verdict.success, verdict
-    assert shifted or seed not in (0, 5, 12), "no draft could be made in worlds where one should be"
+        name, key = quote(table.name), quote(table[table.primary_key[0]].name)
+        session.call("run_sql", {"sql": f"INSERT INTO {name} ({names}) SELECT {names} FROM {name} LIMIT 1"})
+        added = [c for c in session.journal[-1].changes if c.table == table.key and c.before is None]
+        if added:
+            session.call("run_sql", {"sql": f"DELETE FROM {name} WHERE {key} = ?", "parameters": [added[0].key[0]]})
+        if len(session.diff()):  # totals of others that cannot be undone this way
+            session.undo()
+            session.undo()
+        made += bool(added)
+    return made
+
+
+def test_a_draft_that_is_made_and_removed_does_not_hurt():
+    shifted = 0
+    for seed in SEEDS:
+        gold = gold_of(seed, sets="both")
+        session = gold.world.session(gold.session.toolset)
+        drafts = drafted(session)
+        assert len(session.diff()) == 0
+        for entry in gold.session.journal:
+            session.call(entry.name, entry.arguments)
+        if drafts and all(e.result.ok for e in session.journal[-len(gold.session.journal) :]):
+            shifted += session.diff() != gold.session.diff()
+            verdict = verify(gold.goal, session)
+            assert verdict.success, verdict
+    assert shifted >= 5
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -198,7 +198,9 @@ def test_anything_more_fails(seed):
     gold = gold_of(seed)
     writes = [t for t in gold.session.toolset if not t.read_only]
     failed = 0
-    for _ in range(12):
+    for _ in range(60):
+        if failed == 5:
+            break
         session = gold.again()
         tool = gold.dice.choice(writes)
         session.call(tool.name, draw_call(session, tool, gold.dice))
@@ -216,7 +218,7 @@ def test_anything_more_fails(seed):
                 "bad arguments",
             )
             assert verdict.shaped <= 0.5
-    assert failed >= 3
+    assert failed == 5
 
 
 def test_all_undone_afterwards_fails():
@@ -471,7 +473,7 @@ def test_a_page_that_tells_the_total_stands_for_all_that_it_counts():
             total = answer[tool.reply.names.get("total", "total")]
             stood = set(session.covered(session.journal[0]))
             assert len(stood) == total
-            assert set(session.journal[0].reads) <= stood
+            assert {r for r in session.journal[0].reads if r[0] == table} <= stood
             if total > 1:
                 counted += 1
                 assert verify(asking(world, sorted(stood)), session, 1).success
@@ -500,8 +502,8 @@ SQL_WORLD = 6
         ("SELECT {title} FROM {t} WHERE {id} = {one}", "one"),
         ("SELECT {title} FROM {t}", "all"),
         ("SELECT count(*) FROM {t}", "all"),
-        ("SELECT max({id}) FROM {t}", "all"),
-        ("SELECT {title} FROM {t} ORDER BY {id} DESC LIMIT 1", "all"),
+        ("SELECT max({id}) FROM {t}", "whole"),
+        ("SELECT {title} FROM {t} ORDER BY {id} DESC LIMIT 1", "whole"),
         ("SELECT count(*) FROM {t} WHERE {id} <> {one}", "others"),
         ("SELECT upper({title}) FROM {t} AS a WHERE a.{id} IN (SELECT {one})", "one"),
         ("SELECT name FROM sqlite_schema", "none"),
@@ -526,7 +528,7 @@ def test_a_query_has_considered_the_rows_that_its_answer_rests_on(sql, covers):
     session.call("run_sql", {"sql": text})
     assert verify(asking(world, [one]), session, 1).success is (covers in ("one", "all"))
     assert verify(asking(world, others), session, 1).success is (covers in ("others", "all"))
-    assert verify(asking(world, keys), session, 1).success is (covers == "all")
+    assert verify(asking(world, keys), session, 1).success is (covers in ("all", "whole"))
     assert len(session.journal) == 1
 
 

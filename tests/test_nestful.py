@@ -244,6 +244,25 @@ def test_there_are_three_distractors_for_each_function(samples):
         assert not {f.name for f in others} & set(used)
 
 
+BANDS = {2: 33, 3: 22, 4: 13, 5: 9, 8: 15, 12: 5, 99: 3}
+"""Calls up to so many -> percent of NESTFUL's samples (556 of v2 measured)."""
+
+
+def shares(lengths: list[int]) -> dict[int, float]:
+    bands = Counter(next(b for b in BANDS if n <= b) for n in lengths)
+    return {b: 100 * bands[b] / len(lengths) for b in BANDS}
+
+
+def test_lengths_and_joins_are_those_of_nestful(made, samples):
+    """The golds of the profile have the lengths that it asks for; of the samples, nearly half and more join two values."""
+    found = shares([t.card.calls for _, t in made])
+    assert sum(abs(found[b] - BANDS[b]) for b in BANDS) / 2 < 12, found
+    found = shares([len(s["output"]) for _, _, s, _ in samples])
+    assert sum(abs(found[b] - BANDS[b]) for b in BANDS) / 2 < 25, found
+    joins = [max(len(REFERENCE.findall(json.dumps(c["arguments"]))) for c in s["output"]) for _, _, s, _ in samples]
+    assert sum(j >= 2 for j in joins) >= 0.45 * len(joins)
+
+
 def test_what_has_no_such_form_is_left_out_and_counted(made):
     left = Counter[str]()
     some = [(w, t) for w, t in made if w.recipe.seed < SEEDS[6]]

@@ -119,7 +119,10 @@ def _unanswered(error: str) -> Any:
 
 
 def test_masks_stand_for_whole_literals_the_longest_first() -> None:
-    assert mask("Anna and Anna Schmidt, Annabel", ["Anna", "Anna Schmidt"]) == ("«1» and «2», Annabel", ["Anna", "Anna Schmidt"])
+    assert mask("Anna and Anna Schmidt, Annabel", ["Anna", "Anna Schmidt"]) == (
+        "«1» and «2», Annabel",
+        ["Anna", "Anna Schmidt"],
+    )
     assert mask("nothing", []) == ("nothing", [])
 
 

@@ -120,19 +120,34 @@ def _made(data: bytes, given: set[str]) -> dict[str, Any]:
 def _judged_databases(
     task: str, before: Path | None, after: Path, answer: str | None, store: Path | None, options: dict[str, Any]
 ) -> Verdict:
-    from worlddb.episode.snapshots import opened, verify_snapshots
+    from worlddb.episode.snapshots import verify_snapshots
     from worlddb.episode.verify import UNANSWERED
     from worlddb.errors import BadRequest
 
     if not task:
         raise BadRequest("say which task: --task hotel-12/3")
-    for file in (before, after):
-        if file is not None:  # what is no database says nothing about an agent
-            with opened(file):
-                pass
+    _databases(*([before] if before else []), after)
     found = find_tasks(_world_of(task), store, **options)
     submitted = UNANSWERED if answer is None else _answer(answer)
     return verify_snapshots(found, found.task(task).goal, before, after, submitted)
+
+
+def _databases(*files: Path) -> None:
+    """Refuse files that are no databases: they say nothing about an agent.
+
+    Raises:
+        StoreError: one of them is none.
+    """
+    from worlddb.episode.snapshots import opened
+    from worlddb.errors import StoreError
+
+    for file in files:
+        try:
+            with opened(file):
+                pass
+        except StoreError as error:
+            named = str(file) in str(error)
+            raise StoreError(str(error) if named else f"{file}: {error}") from None
 
 
 def _answer(text: str) -> Any:
@@ -169,6 +184,7 @@ def diff(before: Path, after: Path, tables: tuple[str, ...], as_json: bool) -> N
     from worlddb.episode.databases import compared
     from worlddb.tools import show
 
+    _databases(before, after)
     schema, changes = compared(before, after, tables)
     if as_json:
         print_json([show.change_data(schema, c) for c in changes])

@@ -29,13 +29,16 @@ class Steps:
 
     def __init__(self, journal: Sequence[Entry]) -> None:
         self._last: dict[tuple[str, Key], int] = {}
+        self._removed: dict[str, int] = {}
         for entry in journal:
             for change in entry.changes:
                 self._last[change.table, change.key] = entry.number
+                if change.after is None:
+                    self._removed[change.table] = entry.number
 
     def of(self, table: str, key: Key) -> int:
-        """The last call that changed a row; 0: none did."""
-        return self._last.get((table, key), 0)
+        """The last call that changed a row, or, of a new row that is not there, that removed one; 0: none did."""
+        return self._last.get((table, key), 0) if key else self._removed.get(table, 0)
 
 
 def lines_of(schema: Schema, differences: Sequence[Difference], steps: Steps) -> Iterator[Line]:

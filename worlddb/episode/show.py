@@ -225,11 +225,8 @@ def _more(count: int, most: int) -> str:
 
 def task_data(task: Task, toolset: Toolset) -> dict[str, Any]:
     """A task for scripts: its fields, and each call of the gold as the API names and spells it."""
-    data: dict[str, Any] = msgspec.to_builtins(task)
+    data: dict[str, Any] = {f: msgspec.to_builtins(getattr(task, f)) for f in Task.__struct_fields__}
+    data["card"] = {f: getattr(task.card, f) for f in Card.__struct_fields__}
     for call, public in zip(data["gold"], gold_calls(task, toolset), strict=True):
         call |= {"name": public.name, "call": public.arguments}
-    return {
-        **data,
-        "goal": msgspec.to_builtins(task.goal),
-        "card": {f: getattr(task.card, f) for f in Card.__struct_fields__},
-    }
+    return data

@@ -252,14 +252,13 @@ def goal_of(
     `windows` are the times of the golds' episodes, one each; empty: unknown.
     """
     own = len(answers) == len(diffs) and any(a != answers[0] for a in answers)
-    found: list[Alternative] = []
+    found: dict[bytes, Alternative] = {}
     for i, diff in enumerate(diffs):
         one = alternative_of(schema, diff, windows[i] if windows else None)
         one = msgspec.structs.replace(one, answer=i) if own else one
-        if one not in found:
-            found.append(one)
+        found.setdefault(msgspec.json.encode(one), one)
     kept = tuple(answers) if own else tuple(a for i, a in enumerate(answers) if a not in answers[:i])
     return Goal(
-        alternatives=merged(found) or (Alternative(),), answers=kept, needs=tuple(needs), bans=tuple(bans),
+        alternatives=merged(list(found.values())) or (Alternative(),), answers=kept, needs=tuple(needs), bans=tuple(bans),
         tolerated=tuple(tolerated),
     )  # fmt: skip

@@ -12,7 +12,7 @@ from worlddb.tasks.say.lexer import Text
 from worlddb.tasks.say.lexicon import Lexicon, Pair, Phrases, several
 from worlddb.tasks.say.rows import Names, phrases, titled
 from worlddb.tasks.say.terms import Term, find, of, own_key, target
-from worlddb.tasks.say.words import row_table, with_article
+from worlddb.tasks.say.words import in_plural, row_table, with_article
 from worlddb.tools.model import Param, Tool
 from worlddb.tools.toolset import Toolset
 from worlddb.tools.words import Verb, article, plain, state_word
@@ -66,7 +66,9 @@ class Deeds:
         if p.table and p.column:
             return (p.table, p.column)
         column = tool.key.rpartition(".")[2].removeprefix("adjust_")
-        return (tool.table, column) if p.key == "delta" and column in self.lexicon.schema[tool.table] else ("", "number")
+        return (
+            (tool.table, column) if p.key == "delta" and column in self.lexicon.schema[tool.table] else ("", "number")
+        )
 
     def _label(self, p: Param, tool: Tool) -> str:
         place = self.place(p, tool)
@@ -103,7 +105,7 @@ class Deeds:
     def _tool(self, rules: Rules, tool: Tool) -> None:
         params = {p.key: p for p in flat(tool.params) if not p.hidden}
         for form in self.patterns(tool, params):
-            for pattern in ([form] if isinstance(form, str) else form):
+            for pattern in [form] if isinstance(form, str) else form:
                 self._pattern(rules, tool, params, pattern)
 
     def patterns(self, tool: Tool, params: dict[str, Param]) -> list[str]:
@@ -133,7 +135,9 @@ class Deeds:
         else:
             found = list(kinds.get(tool.kind, ()))
         found = [self._fill(p, tool) for p in found] or [self._name(tool)]
-        return [p for p in found if p and {h for h in re.findall(r"\{(\w+)\}", p)} <= {*params, *_SPECIAL}] or [self._name(tool)]
+        return [p for p in found if p and {h for h in re.findall(r"\{(\w+)\}", p)} <= {*params, *_SPECIAL}] or [
+            self._name(tool)
+        ]
 
     def _bulk(self, tool: Tool, last: str, kinds: dict[str, list[str]]) -> list[str]:
         if last == "bulk_update":
@@ -153,7 +157,11 @@ class Deeds:
     def _create_for(self, tool: Tool, params: dict[str, Param]) -> list[str]:
         """A new row 'for' the one row of another table that it belongs to."""
         kinds = phrases("deeds")["kinds"]
-        parents = {p.key: target(self.lexicon.schema, *self.place(p, tool)) for p in params.values() if p.column and not p.fields}
+        parents = {
+            p.key: target(self.lexicon.schema, *self.place(p, tool))
+            for p in params.values()
+            if p.column and not p.fields
+        }
         often = Counter(parents.values())
         found = []
         for key, parent in parents.items():
@@ -200,7 +208,7 @@ class Deeds:
     def _pattern(self, rules: Rules, tool: Tool, params: dict[str, Param], pattern: str) -> None:
         named = re.findall(r"\{(\w+)\}", pattern)
         rest = not set(named) & {"args", "settings", "column"} and set(params) - set(named)
-        if rest:
+        if rest and not any(params[n].fields for n in named if n in params):
             pattern = f"{pattern} [with {{args}}]"
         holes: dict[str, tuple[str, Any]] = {
             "args": ("args", (tool.key,)), "settings": ("settings", (tool.key,)), "column": ("param", (tool.key,)), "value": ("value", "column"),
@@ -208,7 +216,7 @@ class Deeds:
         for key, p in params.items():
             holes[key] = self._hole(tool, p)
         clear = "column" in named and "value" not in named
-        rules.add("act", [pattern], holes, self._split(tool, params, clear), self._make(tool, params, clear))
+        rules.add("act", [pattern], holes, self._split(tool, params, clear), self._make(tool, params, clear), sort=tool.key)
 
     def _hole(self, tool: Tool, p: Param) -> tuple[str, Any]:
         if p.fields:
@@ -301,22 +309,44 @@ def add_arguments(rules: Rules) -> None:
         rows = h.get("rows") or h["ofrows"]
         return ("all", rows) if rows[1] == ctx else None
 
-    rules.add("object", ["{key}"], holes, lambda w, ctx, v, n: {"key": v} if v[0] != "all" else None, lambda lex, ctx, h: h["key"])
+    rules.add(
+        "object",
+        ["{key}"],
+        holes,
+        lambda w, ctx, v, n: {"key": v} if v[0] != "all" else None,
+        lambda lex, ctx, h: h["key"],
+    )
     rules.add("object", ["6* {rows}", "each of {ofrows}", "every one of {ofrows}"], holes, split_all, make_all)
     for symbol, form in (("arg", "one"), ("arg", "amount"), ("setting", "setting")):
-        h: dict[str, tuple[str, Any]] = {"param": ("a_param" if form == "amount" else "param", "."), "value": ("value", "param")}
+        h: dict[str, tuple[str, Any]] = {
+            "param": ("a_param" if form == "amount" else "param", "."),
+            "value": ("given", "param"),
+        }
         patterns = [p.replace("a(n) {param}", "{param}") for p in file["args"][form]]
         rules.add(symbol, patterns, h, _split_argument(form), _make_argument)
     h = {"param": ("param", "."), "row": ("row", "")}
     rules.add("arg", file["args"]["link"], h, _split_linked_row, _make_linked_row, weight=2)
+    rules.add("arg", file["args"]["item"], {"param": ("param", "."), "role": ("role", "")}, _split_item, _make_item, weight=2)
     for symbol, one in (("args", "arg"), ("settings", "setting")):
         h = {"a": (one, "."), "b": (one, "."), "c": (symbol, ".")}
-        rules.add(symbol, ["{a}"], h, lambda w, ctx, v, n: {"a": v[0]} if len(v) == 1 else None, lambda lex, ctx, h: (h["a"],))
-        rules.add(symbol, ["{a} and {b}"], h, lambda w, ctx, v, n: {"a": v[0], "b": v[1]} if len(v) == 2 else None, _make_two)
-        rules.add(symbol, ["{a}, {c}"], h, lambda w, ctx, v, n: {"a": v[0], "c": v[1:]} if len(v) > 2 else None, _make_more)
+        rules.add(
+            symbol, ["{a}"], h, lambda w, ctx, v, n: {"a": v[0]} if len(v) == 1 else None, lambda lex, ctx, h: (h["a"],)
+        )
+        rules.add(
+            symbol, ["{a} and {b}"], h, lambda w, ctx, v, n: {"a": v[0], "b": v[1]} if len(v) == 2 else None, _make_two
+        )
+        rules.add(
+            symbol, ["{a}, {c}"], h, lambda w, ctx, v, n: {"a": v[0], "c": v[1:]} if len(v) > 2 else None, _make_more
+        )
     h = {"args": ("args", "."), "lines": ("lines", ".")}
     first = file["lines"]["first"]
-    rules.add("lines", first, h, lambda w, ctx, v, n: {"args": v[0]} if len(v) == 1 else None, lambda lex, ctx, h: (tuple(sorted(h["args"])),))
+    rules.add(
+        "lines",
+        first,
+        h,
+        lambda w, ctx, v, n: {"args": v[0]} if len(v) == 1 else None,
+        lambda lex, ctx, h: (tuple(sorted(h["args"])),),
+    )
     more = [f"{p}; {{lines}}" for p in first]
     rules.add(
         "lines", more, h, lambda w, ctx, v, n: {"args": v[0], "lines": v[1:]} if len(v) > 1 else None,
@@ -338,13 +368,33 @@ def _split_argument(form: str) -> Callable[..., Holes | None]:
             return None
         place = w.deeds.params[ctx][v[0]][1]
         kind = w.lexicon.kind(place)
-        if form == "amount" and kind not in ("money", "number", "real"):
+        if form == "amount" and (kind not in ("money", "number", "real") or in_plural(w.deeds.params[ctx][v[0]][0])):
             return None
-        if form == "one" and kind in ("link", "key") and v[1][0] == "of" and titled(w.lexicon, v[1][1]) is None and not w.careful:
+        if kind == "link" and v[1][0] == "item" and not w.careful:
+            return None
+        if (
+            form == "one"
+            and kind in ("link", "key")
+            and v[1][0] == "of"
+            and titled(w.lexicon, v[1][1]) is None
+            and not w.careful
+        ):
             return None
         return {"param": ("param", v[0], *place), "value": v[1]}
 
     return split
+
+
+def _split_item(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
+    place, role = w.deeds.params[ctx][v[0]][1], (w.whole[2], v[1][1])
+    fit = not _is_lines(v[1]) and v[1][0] == "item" and role in w.lexicon.roles
+    return {"param": ("param", v[0], *place), "role": (role,)} if fit else None
+
+
+def _make_item(lex: Lexicon, ctx: Any, h: Holes) -> Any:
+    table = target(lex.schema, *h["param"][2:]) if h["param"][2] else ""
+    fit = tuple(p for p in h["role"] if target(lex.schema, *p) == table) if table else ()
+    return (h["param"][1], ("its", fit)) if fit else None
 
 
 def _split_linked_row(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
@@ -355,7 +405,11 @@ def _split_linked_row(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
     if v[1][0] == "of" and titled(w.lexicon, v[1][1]) is not None and not w.careful:
         return None
     key = own_key(w.lexicon.schema, table)
-    row = v[1][1] if v[1][0] == "of" and v[1][2] == key and row_table(v[1][1]) == table else find(table, ((key, "eq", v[1]),))
+    row = (
+        v[1][1]
+        if v[1][0] == "of" and v[1][2] == key and row_table(v[1][1]) == table
+        else find(table, ((key, "eq", v[1]),))
+    )
     return {"param": ("param", v[0], *place), "row": row}
 
 

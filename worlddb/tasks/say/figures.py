@@ -7,7 +7,7 @@ from typing import Any
 
 from worlddb.tasks.say.grammar import Holes, Rules, Several, Writer
 from worlddb.tasks.say.lexicon import Lexicon
-from worlddb.tasks.say.rows import Names, parent_of, phrases, titled, titled_row
+from worlddb.tasks.say.rows import Names, make_key_name, parent_of, phrases, split_key_name, titled, titled_row
 from worlddb.tasks.say.terms import Term, own_key, target
 from worlddb.tasks.say.words import place_of, row_table
 
@@ -42,6 +42,8 @@ def add_values(rules: Rules) -> None:
     def make_seen(lex: Lexicon, ctx: Any, h: Holes) -> Any:
         return h["seen"] if lex.kind(ctx) not in ("link", "key") else None
 
+    rules.add("given", ["{value}"], {"value": ("value", ".")}, _split_given, lambda lex, ctx, h: h["value"])
+    rules.add("given", ["{name}"], holes, split_key_name, make_key_name)
     rules.add("value", ["{const}"], holes, split_const, make_const)
     rules.add(
         "value", ["{key}"], holes, split_key, lambda lex, ctx, h: h["key"] if lex.kind(ctx) in ("link", "key") else None
@@ -85,6 +87,12 @@ def add_values(rules: Rules) -> None:
     rules.add("key", file["role"], holes, _split_its_role, _make_its_role)
 
 
+def _split_given(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
+    """A value in a list of values: of a row with a name, the name alone."""
+    named = t[0] == "of" and t[1][0] == "find" and titled(w.lexicon, t[1]) is not None and w.lexicon.kind(ctx) in ("link", "key")
+    return None if named and not w.careful else {"value": t}
+
+
 def _split_its(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
     table = w.whole[2]
     return (
@@ -117,7 +125,13 @@ def add_figures(rules: Rules) -> None:
     """seen: folds, groups and calculations."""
     file, values = phrases("rows")["figures"], phrases("rows")["values"]
     calculated = ("calc",)
-    rules.add("seen", ["{base}"], {"base": ("base", "")}, lambda w, ctx, t, n: None if t[0] in calculated else {"base": t}, lambda lex, ctx, h: h["base"])
+    rules.add(
+        "seen",
+        ["{base}"],
+        {"base": ("base", "")},
+        lambda w, ctx, t, n: None if t[0] in calculated else {"base": t},
+        lambda lex, ctx, h: h["base"],
+    )
     holes = {
         "column": ("anycolumn", ""), "columns": ("anycolumns", ""), "over": ("anycolumn", ""), "rows": ("barerows", ""), "measure": ("measure", ""),
         "left": ("seen", ""), "days": ("days", "number"), "right": ("right", "left"),

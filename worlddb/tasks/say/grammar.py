@@ -12,7 +12,7 @@ line and a new paragraph.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
@@ -29,6 +29,10 @@ MARK, VERBATIM, ARTICLE, ASK, BREAK = "\x1f", "\x1e", "\x1d", "\x1c", "\x0b"
 
 NAMING = frozenset(["row", "owner", "rows", "barerows", "ofrows"])
 """Symbols whose meaning is a row or a set, which may be spoken of again."""
+
+
+SORTED = frozenset(["post0", "post1", "act"])
+"""Symbols with very many productions, most of which say meanings of one sort only: an operator, a tool."""
 
 
 class Unsayable(Exception):
@@ -57,6 +61,8 @@ class Production(NamedTuple):
     make: Callable[[Lexicon, Any, Holes], Any]
     weight: int
     registers: frozenset[str]
+    sort: str
+    """In symbols of SORTED: what stands second in the meanings that it says; '' for any."""
 
 
 _SIGNS = {".": "mark", "?": "mark", "!": "mark", "¿": "ask", "¶": "break", "↵": "break"}
@@ -112,11 +118,12 @@ class Rules:
         self,
         symbol: str,
         patterns: Iterable[str],
-        holes: dict[str, tuple[str, str | tuple[Any]]],
+        holes: Mapping[str, tuple[str, str | tuple[Any]]],
         split: Callable[[Writer, Any, Any, frozenset[str]], Holes | None],
         make: Callable[[Lexicon, Any, Holes], Any],
         registers: frozenset[str] = frozenset(),
         weight: int = 1,
+        sort: str = "",
     ) -> None:
         """Add the productions of some patterns; `holes` gives the symbol and context of each name."""
         for pattern in patterns:
@@ -125,10 +132,11 @@ class Rules:
                 heavy, pattern = weight * int(m.group(1)), pattern[m.end() :]
             found = alternatives(pattern)
             for text in found:
-                self._add(symbol, text, holes, split, make, registers, max(1, 12 * heavy // len(found)))
+                share = max(1, 12 * heavy // len(found))
+                self._add(symbol, text, holes, Production((), frozenset(), split, make, share, registers, sort))
 
     def _add(
-        self, symbol: str, text: str, holes: Any, split: Any, make: Any, registers: frozenset[str], weight: int
+        self, symbol: str, text: str, holes: Mapping[str, tuple[str, str | tuple[Any]]], production: Production
     ) -> None:
         parts: list[str | Hole] = []
         nodes = [self.trees.setdefault(symbol, _Node())]
@@ -154,7 +162,7 @@ class Rules:
                 parts.append(lead + word)
                 low = word.lower().replace("’", "'")
                 nodes = [n.word(low) for n in nodes]
-        made = Production(tuple(parts), frozenset(names), split, make, weight, registers)
+        made = production._replace(parts=tuple(parts), names=frozenset(names))
         self.lists.setdefault(symbol, []).append(made)
         for node in nodes:
             node.done.append(made)
@@ -179,11 +187,17 @@ class Grammar:
         self.words = words
         self.context = context
         self._trees = {s: [r.trees[s] for r in self.layers if s in r.trees] for r in self.layers for s in r.trees}
+        self._sorted: dict[tuple[str, str], list[Production]] = {}
         self._lists = {s: [p for r in self.layers for p in r.lists.get(s, ())] for s in self._trees}
 
-    def productions(self, symbol: str) -> list[Production]:
-        """The productions of a symbol."""
-        return self._lists.get(symbol, [])
+    def productions(self, symbol: str, value: Any) -> list[Production]:
+        """The productions of a symbol, without those that are for meanings of another sort."""
+        if symbol not in SORTED:
+            return self._lists.get(symbol, [])
+        key = (symbol, value[1])
+        if key not in self._sorted:
+            self._sorted[key] = [p for p in self._lists.get(symbol, ()) if p.sort in ("", value[1])]
+        return self._sorted[key]
 
     def readings(self, text: Text, symbol: str) -> list[Any]:
         """All meanings of the whole text."""
@@ -255,6 +269,8 @@ class Writer:
         """The values that were written, as they stand in the text."""
         self.careful = False
         """Says what kind of thing a name is of: after wordings that had several readings."""
+        self.wrapped = False
+        """Inside a polite phrase, where 'for each of …' would not follow well."""
         self.deeds: Any = None
         self.steps = 0
 
@@ -275,7 +291,7 @@ class Writer:
         word = self.grammar.words.get(symbol)
         if word is not None:
             return word[0](self, ctx, value)
-        for production in self._order(symbol):
+        for production in self._order(symbol, value):
             holes = production.split(self, ctx, value, production.names)
             if holes is None or holes.keys() != production.names:
                 continue
@@ -295,15 +311,16 @@ class Writer:
     def _inner(self, source: str | tuple[Any], holes: Holes) -> Any:
         return self.grammar.context(self.lexicon, holes[source]) if isinstance(source, str) else source[0]
 
-    def _order(self, symbol: str) -> list[Production]:
-        """The productions, the likelier ones sooner; those of other registers not at all."""
+    def _order(self, symbol: str, value: Any) -> list[Production]:
+        """The productions that may say it, the likelier ones sooner; those of other registers not at all."""
         unit, mine = self.stream.unit, self.registers
         drawn = [
             (unit() ** (1.0 / (p.weight * (3 if p.registers else 1))), i, p)
-            for i, p in enumerate(self.grammar.productions(symbol))
+            for i, p in enumerate(self.grammar.productions(symbol, value))
             if not p.registers or p.registers & mine
         ]
-        return [p for _, _, p in sorted(drawn, reverse=True)]
+        drawn.sort(reverse=True)
+        return [p for _, _, p in drawn]
 
     def _fill(self, production: Production, ctx: Any, holes: Holes) -> str:
         out = []

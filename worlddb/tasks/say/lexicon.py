@@ -168,7 +168,13 @@ class Lexicon:
 
     def _human(self, table: str, column: Column, label: str) -> str:
         file, kind, noun = words_file(), self.kind((table, column.key)), self.words.label(table)
-        if label.startswith(f"{noun} ") and label.removeprefix(f"{noun} ") in ("name", "title", "number", "status", "total"):
+        if label.startswith(f"{noun} ") and label.removeprefix(f"{noun} ") in (
+            "name",
+            "title",
+            "number",
+            "status",
+            "total",
+        ):
             label = label.removeprefix(f"{noun} ")
         if column.type in file.types:
             return file.types[column.type]
@@ -408,7 +414,11 @@ def several(label: str) -> str:
 
 def _awkward(label: str) -> bool:
     words = label.split(" ")
-    return any(w in PREPOSITIONS for w in words) or words[0] in ("travels", "replaces", "renews", "follows", "supersedes") or len(label) < 2
+    return (
+        any(w in PREPOSITIONS for w in words)
+        or words[0] in ("travels", "replaces", "renews", "follows", "supersedes")
+        or len(label) < 2
+    )
 
 
 def _sayable(label: str) -> str:

@@ -73,7 +73,9 @@ def _grams(text: list[str], n: int) -> list[tuple[str, ...]]:
     return list(zip(*(text[i:] for i in range(n)), strict=False))
 
 
-def _bleu(i: int, text: list[str], best: list[dict[tuple[str, ...], tuple[int, int, int]]], lengths: list[int]) -> float:
+def _bleu(
+    i: int, text: list[str], best: list[dict[tuple[str, ...], tuple[int, int, int]]], lengths: list[int]
+) -> float:
     """BLEU-4 of text i against the others: `best` has of every n-gram the most in one text, whose, and the most elsewhere."""
     logs = 0.0
     for n in range(1, 5):

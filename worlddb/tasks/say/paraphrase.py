@@ -114,7 +114,9 @@ def _ask(masked: str, endpoint: Endpoint) -> str:
         "temperature": endpoint.temperature,
         "messages": [{"role": "system", "content": PROMPT}, {"role": "user", "content": masked}],
     }
-    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {})
+    headers = {"Content-Type": "application/json"} | (
+        {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
+    )
     request = Request(f"{endpoint.url.rstrip('/')}/chat/completions", json.dumps(body).encode(), headers)
     with urlopen(request, timeout=endpoint.timeout) as answer:
         content = json.loads(answer.read())["choices"][0]["message"]["content"]

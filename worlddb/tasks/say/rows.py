@@ -108,7 +108,7 @@ def _condition(rules: Rules, entry: dict[str, Any], number: int, pattern: str, p
             return None
         return {"column": (ctx, c[0]), slot: value}
 
-    rules.add(f"post{number}", [pattern], holes, split, make, weight=2 if name else 1)
+    rules.add(f"post{number}", [pattern], holes, split, make, weight=2 if name else 1, sort=op)
 
 
 def _orders(rules: Rules, number: int) -> None:
@@ -429,11 +429,13 @@ def add_rows(rules: Rules) -> None:
             lambda lex, ctx, h, by=by: by,  # type: ignore[misc]
         )
     rules.add("key", ["{row}"], {"row": ("row", "")}, _split_key, _make_key)
-    rules.add("key", ["3* {name}"], {"name": ("name", "")}, _split_key_name, _make_key_name)
+    rules.add("key", ["3* {name}"], {"name": ("name", "")}, split_key_name, make_key_name)
 
 
 def _split_named(slot: str, called: bool) -> Callable[..., Holes | None]:
     def split(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
+        if t[0] != "find" or (slot == "title") != (titled(w.lexicon, t) is not None):
+            return None
         if called and w.lexicon.is_a((t[1], w.lexicon.schema[t[1]].title), "identifier"):
             return None  # nobody is 'called ORD-2026-00042'
         if slot == "title":
@@ -527,7 +529,7 @@ def _split_again(noun: str) -> Callable[..., Holes | None]:
 
 
 def _split_new(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
-    return {"noun": t[2]} if t[0] == "did" else None
+    return {"noun": t[2]} if t[0] == "did" and w.whole[3][t[1]] else None
 
 
 def _split_link(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
@@ -641,15 +643,22 @@ def _make_key(lex: Lexicon, ctx: Any, h: Holes) -> Any:
     return of(lex.schema, row, key)
 
 
-def _split_key_name(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
+def split_key_name(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
     table = parent_of(w.lexicon, ctx)
-    if w.careful or not table or t[0] != "of" or t[1][0] != "find" or t[1][1] != table or t[2] != own_key(w.lexicon.schema, table):
+    if (
+        w.careful
+        or not table
+        or t[0] != "of"
+        or t[1][0] != "find"
+        or t[1][1] != table
+        or t[2] != own_key(w.lexicon.schema, table)
+    ):
         return None
     title = titled(w.lexicon, t[1])
     return {"name": title} if title is not None else None
 
 
-def _make_key_name(lex: Lexicon, ctx: Any, h: Holes) -> Any:
+def make_key_name(lex: Lexicon, ctx: Any, h: Holes) -> Any:
     table = parent_of(lex, ctx)
     if not table or not lex.schema[table].title:
         return None
@@ -734,7 +743,13 @@ def add_sets(rules: Rules) -> None:
         return Several(owned(lex, h, h["descs"])) if h["descs"][5] == 0 else None
 
     for symbol in ("rows", "barerows", "ofrows"):
-        rules.add(symbol, file["owned"] if symbol != "ofrows" else [p for p in file["owned"] if "all of" not in p], holes, split_owned, make_owned)
+        rules.add(
+            symbol,
+            file["owned"] if symbol != "ofrows" else [p for p in file["owned"] if "all of" not in p],
+            holes,
+            split_owned,
+            make_owned,
+        )
 
     def split_top(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
         return {"k": t[5], "descs": t} if t[0] == "find" and t[6] and t[5] > 1 else None

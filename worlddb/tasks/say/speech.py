@@ -19,7 +19,16 @@ from worlddb.tasks.say.figures import add_figures, add_tests, add_values
 from worlddb.tasks.say.grammar import ARTICLE, ASK, BREAK, MARK, VERBATIM, Grammar, Holes, Rules, Unsayable, Writer
 from worlddb.tasks.say.lexer import Text
 from worlddb.tasks.say.lexicon import Lexicon
-from worlddb.tasks.say.rows import Names, add_among, add_conditions, add_descriptions, add_lists, add_rows, add_sets, phrases
+from worlddb.tasks.say.rows import (
+    Names,
+    add_among,
+    add_conditions,
+    add_descriptions,
+    add_lists,
+    add_rows,
+    add_sets,
+    phrases,
+)
 from worlddb.tasks.say.terms import Term, of, own_key, target, walk
 from worlddb.tasks.say.words import WORDS, context, row_table
 from worlddb.tools.toolset import Toolset
@@ -75,29 +84,42 @@ def _add_clauses(rules: Rules) -> None:
     file = phrases("personas")
     ifs = file["ifs"]
     holes: dict[str, tuple[str, Any]] = {
-        "act": ("act", ""), "acts": ("acts", ""), "others": ("acts", ""), "test": ("test", ""), "rows": ("rows", ""), "clause": ("clause", ""),
+        "act": ("act", ""), "acts": ("acts", ""), "others": ("acts", ""), "test": ("test", ""), "ofrows": ("ofrows", ""), "rows": ("rows", ""), "clause": ("clause", ""),
         "steps": ("steps", ""),
     }  # fmt: skip
 
     def plain(do: Term) -> bool:
         return do[4] is None and do[5] is None
 
-    rules.add("acts", ["{act}"], holes, lambda w, ctx, v, n: {"act": v[0]} if len(v) == 1 else None, lambda lex, ctx, h: (h["act"],))
+    rules.add(
+        "acts",
+        ["{act}"],
+        holes,
+        lambda w, ctx, v, n: {"act": v[0]} if len(v) == 1 else None,
+        lambda lex, ctx, h: (h["act"],),
+    )
     rules.add(
         "acts", ["{act} and {acts}"], holes, lambda w, ctx, v, n: {"act": v[0], "acts": v[1:]} if len(v) > 1 else None,
         lambda lex, ctx, h: (h["act"], *h["acts"]),
     )  # fmt: skip
     rules.add(
-        "clause", ["{act}"], holes, lambda w, ctx, v, n: {"act": v[0]} if len(v) == 1 and plain(v[0]) else None, lambda lex, ctx, h: (h["act"],)
+        "clause",
+        ["{act}"],
+        holes,
+        lambda w, ctx, v, n: {"act": v[0]} if len(v) == 1 and plain(v[0]) else None,
+        lambda lex, ctx, h: (h["act"],),
     )
     h = holes | {"act": ("act", ("each",))}
 
     def split_each(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
-        return {"rows": v[0][3], "act": v[0]} if len(v) == 1 and plain(v[0]) and v[0][3] is not None else None
+        slot = "ofrows" if "ofrows" in n else "rows"
+        if w.wrapped:
+            return None
+        return {slot: v[0][3], "act": v[0]} if len(v) == 1 and plain(v[0]) and v[0][3] is not None else None
 
     def make_each(lex: Lexicon, ctx: Any, h: Holes) -> Any:
         do = h["act"]
-        return ((*do[:3], h["rows"], None, None),) if do[3] is None and _has_item(do) else None
+        return ((*do[:3], h.get("rows") or h["ofrows"], None, None),) if do[3] is None and _has_item(do) else None
 
     rules.add("clause", ifs["each"], h, split_each, make_each)
 
@@ -106,11 +128,19 @@ def _add_clauses(rules: Rules) -> None:
 
     def split_if(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
         test = v[0][4]
-        return {"test": test, "acts": bare(v)} if test is not None and all(d[4] == test and d[5] is None for d in v) else None
+        return (
+            {"test": test, "acts": bare(v)}
+            if test is not None and all(d[4] == test and d[5] is None for d in v)
+            else None
+        )
 
     def split_unless(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
         test = v[0][5]
-        return {"test": test, "acts": bare(v)} if test is not None and all(d[5] == test and d[4] is None for d in v) else None
+        return (
+            {"test": test, "acts": bare(v)}
+            if test is not None and all(d[5] == test and d[4] is None for d in v)
+            else None
+        )
 
     def split_both(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
         test = v[0][4]
@@ -128,9 +158,21 @@ def _add_clauses(rules: Rules) -> None:
 
     rules.add("clause", ifs["if"], holes, split_if, lambda lex, ctx, h: when(h["acts"], h["test"]))
     rules.add("clause", ifs["unless"], holes, split_unless, lambda lex, ctx, h: unless(h["acts"], h["test"]))
-    rules.add("clause", ifs["both"], holes, split_both, lambda lex, ctx, h: (*when(h["acts"], h["test"]), *unless(h["others"], h["test"])))
+    rules.add(
+        "clause",
+        ifs["both"],
+        holes,
+        split_both,
+        lambda lex, ctx, h: (*when(h["acts"], h["test"]), *unless(h["others"], h["test"])),
+    )
     for symbol in ("steps", "steps0"):
-        rules.add(symbol, ["{clause}"], holes, lambda w, ctx, v, n: {"clause": v} if _lead(v) == len(v) else None, lambda lex, ctx, h: h["clause"])
+        rules.add(
+            symbol,
+            ["{clause}"],
+            holes,
+            lambda w, ctx, v, n: {"clause": v} if _lead(v) == len(v) else None,
+            lambda lex, ctx, h: h["clause"],
+        )
     joined = file["joins"]
     later = [j for j in joined if not re.match(r"(\d+\* )?(first|start)", j)]
     for symbol, joins in (("steps0", joined), ("steps", later)):
@@ -190,7 +232,11 @@ def _add_questions(rules: Rules) -> None:
 
         add("value", split_value, lambda lex, ctx, h: ("value", (h["v"],)))
         add("calc", split_calc, lambda lex, ctx, h: ("value", (h["v"],)) if h["v"][0] == "calc" else None)
-        add("date", split_date, lambda lex, ctx, h: ("value", (h["v"],)) if h["v"][:2] == ("calc", "days_after") else None)
+        add(
+            "date",
+            split_date,
+            lambda lex, ctx, h: ("value", (h["v"],)) if h["v"][:2] == ("calc", "days_after") else None,
+        )
         add("many", split_many, make_many, 2)
     for name, shape in (("set", "set"), ("list", "list"), ("sorted", "list")):
         rules.add("question", asks[name], holes, _split_each(name, shape), _make_each(name, shape))
@@ -226,8 +272,16 @@ def _add_questions(rules: Rules) -> None:
 
     rules.add("cols", ["3* the {a} and {b}", "the {a} and the {b}"], h, split_col, lambda lex, ctx, h: (h["a"], h["b"]))
     rules.add("cols", ["the {a}, {more}"], h, split_col, lambda lex, ctx, h: (h["a"], *h["more"]))
-    rules.add("record", ["{a} and {b}", "{a} as well as {b}"], holes, lambda w, ctx, v, n: {"a": v[0], "b": v[1]} if len(v) == 2 else None, _pair)
-    rules.add("record", ["{a}, {more}"], holes, lambda w, ctx, v, n: {"a": v[0], "more": v[1:]} if len(v) > 2 else None, _more)
+    rules.add(
+        "record",
+        ["{a} and {b}", "{a} as well as {b}"],
+        holes,
+        lambda w, ctx, v, n: {"a": v[0], "b": v[1]} if len(v) == 2 else None,
+        _pair,
+    )
+    rules.add(
+        "record", ["{a}, {more}"], holes, lambda w, ctx, v, n: {"a": v[0], "more": v[1:]} if len(v) > 2 else None, _more
+    )
 
 
 def _pair(lex: Lexicon, ctx: Any, h: Holes) -> Any:
@@ -276,13 +330,32 @@ def _add_personas(rules: Rules) -> None:
         for symbol, key in (("opening", "openings"), ("closing", "closings")):
             rules.add(symbol, [o for o in p[key] if o], {}, nothing, lambda lex, ctx, h: True, own)
         plain, wrapped = [a for a in p["asks"] if a.endswith("* {steps}") or a == "{steps}"], p["asks"]
-        rules.add("asking", plain, holes, lambda w, ctx, v, n: {"steps": v}, lambda lex, ctx, h: h["steps"], own)
-        rules.add("asking", [a for a in wrapped if a not in plain], holes | {"steps": ("steps", "")}, _split_wrapped, lambda lex, ctx, h: h["steps"], own)
+        rules.add("asking", plain, holes, _split_bare, lambda lex, ctx, h: h["steps"], own)
+        rules.add(
+            "asking",
+            [a for a in wrapped if a not in plain],
+            holes | {"steps": ("steps", "")},
+            _split_wrapped,
+            lambda lex, ctx, h: h["steps"],
+            own,
+        )
         rules.add("asked", p["questions"], holes, lambda w, ctx, v, n: {next(iter(n)): v}, _asked, own)
-    rules.add("asking", ["{steps}"], holes, lambda w, ctx, v, n: {"steps": v}, lambda lex, ctx, h: h["steps"])
+    rules.add("asking", ["{steps}"], holes, _split_bare, lambda lex, ctx, h: h["steps"])
     rules.add("close", file["impossible"], {}, lambda w, ctx, v, n: {}, lambda lex, ctx, h: True)
-    rules.add("body", ["{asking}"], holes, lambda w, ctx, v, n: {"asking": v[0]} if v[0] and not v[1] else None, lambda lex, ctx, h: (h["asking"], None))
-    rules.add("body", ["{asked}"], holes, lambda w, ctx, v, n: {"asked": v[1]} if v[1] and not v[0] else None, lambda lex, ctx, h: ((), h["asked"]))
+    rules.add(
+        "body",
+        ["{asking}"],
+        holes,
+        lambda w, ctx, v, n: {"asking": v[0]} if v[0] and not v[1] else None,
+        lambda lex, ctx, h: (h["asking"], None),
+    )
+    rules.add(
+        "body",
+        ["{asked}"],
+        holes,
+        lambda w, ctx, v, n: {"asked": v[1]} if v[1] and not v[0] else None,
+        lambda lex, ctx, h: ((), h["asked"]),
+    )
     both = holes | {"steps": ("asking", "")}
     rules.add(
         "body", file["mixed"], both, lambda w, ctx, v, n: {"steps": v[0], "question": v[1]} if v[0] and v[1] else None,
@@ -296,7 +369,13 @@ def _asked(lex: Lexicon, ctx: Any, h: Holes) -> Any:
     return h.get("question") or h["wh"]
 
 
+def _split_bare(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
+    w.wrapped = False
+    return {"steps": v}
+
+
 def _split_wrapped(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
+    w.wrapped = True
     return {"steps": v} if v[0][4] is None and v[0][5] is None else None
 
 
@@ -373,7 +452,8 @@ class Speech:
     def _write(self, whole: Term, persona: str, draw: Stream, hard: bool, careful: bool) -> tuple[str, tuple[str, ...]]:
         p = phrases("personas")["personas"][persona]
         ones, sets = self.spoken(whole)
-        counts = [{k: len(v) for k, v in ones.items()}, {k: len(v) for k, v in sets.items()}, ""]
+        makers = [self.deeds.makes(d[1]) for d in whole[1]]
+        counts = [{k: len(v) for k, v in ones.items()}, {k: len(v) for k, v in sets.items()}, "", makers]
         w = Writer(self.grammar, draw, frozenset([persona]), counts)
         w.deeds, w.careful = self.deeds, careful
         _, dos, asked = whole
@@ -424,16 +504,14 @@ class Speech:
             dos.append(made)
         whole: Term = ("plan", tuple(dos), t[2])
         made_by = [d[1] for d in whole[1]]
-        free = 0
         for _ in range(4):
             tags = {x[0] for x in walk(whole) if x and isinstance(x[0], str)}
             if not tags & {"again", "new", "those"}:
                 break
-            ones, sets = self.spoken(terms.mapped(whole, lambda x: None if x and x[0] in ("again", "those") else x)) if False else self.spoken(whole)
+            ones, sets = self.spoken(whole)
             whole = terms.mapped(whole, lambda x: self._pointed(x, ones, sets, made_by) if x else x)
         if any(x and x[0] in ("again", "new", "those", "its") for x in walk(whole)):
             return None
-        del free
         return _plain(whole)
 
     def _bound(self, do: Term) -> Term | None:
@@ -454,7 +532,7 @@ class Speech:
 
     def _pointed(self, x: Term, ones: dict[str, set[Term]], sets: dict[str, set[Term]], made_by: list[str]) -> Term:
         if x[0] == "new" and len(x) == 2:
-            fit = [i for i, tool in enumerate(made_by) if self.deeds.result(tool) == x[1]]
+            fit = [i for i, tool in enumerate(made_by) if self.deeds.result(tool) == x[1] and self.deeds.makes(tool)]
             return ("did", fit[0], x[1]) if len(fit) == 1 else x
         if x[0] in ("again", "those") and len(x) == 2:
             known = [k for k in (ones if x[0] == "again" else sets).get(x[1], ()) if not _points(k)]
@@ -477,7 +555,11 @@ def _written(w: Writer, symbol: str, pattern: str) -> str:
     from worlddb.tasks.say.grammar import alternatives, pieces
 
     text = w.stream.pick(alternatives(re.sub(r"^\d+\* ", "", pattern)))
-    signs = {"mark": lambda t: MARK + (t if t == "!" else ""), "ask": lambda t: ASK, "break": lambda t: {"¶": BREAK * 2, "↵": BREAK}[t]}
+    signs = {
+        "mark": lambda t: MARK + (t if t == "!" else ""),
+        "ask": lambda t: ASK,
+        "break": lambda t: {"¶": BREAK * 2, "↵": BREAK}[t],
+    }
     out = []
     for kind, piece, space in pieces(text):
         lead = " " if space and kind not in ("mark", "break") else ""
@@ -505,6 +587,8 @@ def finish(written: str, low: bool, unfinished: bool) -> str:
     text = re.sub(r"\0[.?](?=!)|(?<=!)\0[.?]", "", "".join(out))
     text = re.sub(rf"[ ]*({BREAK}+)[ ]*", lambda m: "\n" * len(m.group(1)), text)
     if not low:
-        text = re.sub(rf"(^|\0[.?] |! |\n)(?!{VERBATIM})([a-z])(?![\w.]*@)", lambda m: m.group(1) + m.group(2).upper(), text)
+        text = re.sub(
+            rf"(^|\0[.?] |! |\n)(?!{VERBATIM})([a-z])(?![\w.]*@)", lambda m: m.group(1) + m.group(2).upper(), text
+        )
     text = text.replace("\0", "").replace(VERBATIM, "")
     return text[:-1] if unfinished and text.endswith(".") else text

@@ -171,7 +171,11 @@ def say_title(w: Writer, ctx: str, t: Term) -> str:
 
 def read_title(lex: Lexicon, text: Text, ctx: str, i: int) -> list[Reading]:
     title = lex.schema[ctx].title
-    return [(e, ("const", v, ctx, title)) for e, v in values.read_text(text, i) if not _is_code(lex, ctx, v)] if title else []
+    return (
+        [(e, ("const", v, ctx, title)) for e, v in values.read_text(text, i) if not _is_code(lex, ctx, v)]
+        if title
+        else []
+    )
 
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -332,10 +336,12 @@ def with_article(symbol: tuple[Write, Read]) -> tuple[Write, Read]:
 
     def write(w: Writer, ctx: Any, v: Any) -> str:
         text = say(w, ctx, v)
-        return text if _in_plural(text) else f"{ARTICLE} {text}"
+        return text if in_plural(text) else f"{ARTICLE} {text}"
 
     def reads(lex: Lexicon, text: Text, ctx: Any, i: int) -> list[Reading]:
-        found = [(e, v) for e, v in read(lex, text, ctx, i) if _in_plural(text.raw[text.start[i] : text.end[e - 1]].lower())]
+        found = [
+            (e, v) for e, v in read(lex, text, ctx, i) if in_plural(text.raw[text.start[i] : text.end[e - 1]].lower())
+        ]
         if i < text.n and text.low[i] in ("a", "an"):
             found += [(e, v) for e, v in read(lex, text, ctx, i + 1)]
         return found
@@ -344,7 +350,7 @@ def with_article(symbol: tuple[Write, Read]) -> tuple[Write, Read]:
 
 
 @lru_cache(8192)
-def _in_plural(text: str) -> bool:
+def in_plural(text: str) -> bool:
     head = text.partition(" of ")[0].partition(" in ")[0].replace(" ", "_").lower()
     return head.isascii() and '"' not in head and singular(head) != head and plural(singular(head)) == head
 
