@@ -29,7 +29,7 @@ ROOT = Path(worlddb.__file__).parent.parent
 def home(tmp_path_factory):
     """A store, not to be changed, as data/out of the folder in which the tests of this file run."""
     path = tmp_path_factory.mktemp("cli") / "data" / "out"
-    spawn(path, N, seed=300, profile="tiny", workers=1)
+    spawn(path, N, seed=300, profile="tiny", tasks=0, workers=1)
     return path
 
 

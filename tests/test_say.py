@@ -16,10 +16,10 @@ from worlddb.tasks import say as saying
 from worlddb.tasks.ground import Ground
 from worlddb.tasks.plan import Asked, Const, Do, Find, Fold, Of, Plan, Where
 from worlddb.tasks.say import Lexicon, Said, Unread, Unsaid, read, same, say
+from worlddb.tasks.say.forms import phrases
 from worlddb.tasks.say.grammar import Rules, alternatives
 from worlddb.tasks.say.lexer import Text, is_code, is_name
 from worlddb.tasks.say.measure import masked, repeated, self_bleu, variety
-from worlddb.tasks.say.rows import phrases
 from worlddb.tasks.say.terms import term
 from worlddb.tasks.say.words import read_const, spellings
 
@@ -262,7 +262,7 @@ def test_a_pattern_stands_for_its_alternatives() -> None:
 
 
 def test_a_hole_whose_context_comes_later_is_refused() -> None:
-    with pytest.raises(BrokenFile, match="needs {column} before it"):
+    with pytest.raises(BrokenFile, match=r"needs \{column\} before it"):
         Rules().add(
             "x",
             ["{value} {column}"],

@@ -7,12 +7,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from worlddb.codecs import read_codecs
 from worlddb.errors import StoreError
 from worlddb.parallel import each, worker_count
 from worlddb.schema.metrics import Measure, Report, measure, summarise
 from worlddb.schema.reflect import open_readonly, reflect
+from worlddb.shards import read_shard, shard_path
 from worlddb.spawner import Progress
-from worlddb.store import Store, StoreRecipe, open_store, read_codecs, read_shard, shard_path
+from worlddb.store import Store, StoreRecipe, open_store
 
 
 def stats(path: str | Path, *, workers: int | None = None, progress: Progress | None = None) -> Report:

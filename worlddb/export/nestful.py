@@ -104,7 +104,7 @@ def sample_of(functions: Functions, task: Task) -> dict[str, Any]:
     offered = Stream(0, "nestful", task.id).shuffled([*used, *distractors(functions, used, task.id)])
     return {
         "sample_id": task.id, "input": task.instruction, "output": calls, "tools": [_tool(f) for f in offered],
-        "gold_answer": task.answer,
+        "gold_answer": task.goal.answers[0].value,
     }  # fmt: skip
 
 

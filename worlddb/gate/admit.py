@@ -17,6 +17,7 @@ from worlddb.gate.trials import Trials
 from worlddb.heldout import Scope
 from worlddb.rng import Stream
 from worlddb.tasks.answer import answer_of, in_words, needs_of
+from worlddb.tasks.card import pair_structure
 from worlddb.tasks.compile import goal_of
 from worlddb.tasks.draft import Draft
 from worlddb.tasks.enact import Gold, Stuck, enact
@@ -143,6 +144,9 @@ class _Gate:
 
     def _admitted(self, found: tuple[Candidate, ...]) -> list[Task]:
         ids = [f"{self.world.id}/{len(self.tasks) + 1 + i}" for i in range(len(found))]
+        if len(found) == 2:  # twins are of one structure, so that no suite has the one without the other
+            both = pair_structure(*(c.card.structure for c in found))
+            found = tuple(c._replace(card=msgspec.structs.replace(c.card, structure=both)) for c in found)
         made = []
         for i, candidate in enumerate(found):
             twin = ids[1 - i] if len(found) == 2 else ""
@@ -174,7 +178,7 @@ class _Gate:
         if card.skeleton in self.seen:
             raise Rejected("a duplicate")
         if not self.scope.structure(card.structure):
-            raise Rejected("a held-out structure")
+            raise Rejected("a structure of another suite")
         tables = {n.table for n in plan.nodes if isinstance(n, Find)} | {d.tool.partition(".")[0] for d in plan.dos}
         if not all(self.scope.table(self.ground.schema[t]) for t in tables):
             raise Rejected("a held-out domain")

@@ -33,6 +33,11 @@ def card_of(ground: Ground, plan: Plan, gold: Gold) -> Card:
     )  # fmt: skip
 
 
+def pair_structure(first: str, second: str) -> str:
+    """The structure that twins share."""
+    return _hash([first, second])
+
+
 def _depths(calls: Sequence[GoldCall]) -> list[int]:
     depths: list[int] = []
     for call in calls:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, wraps
 
 from worlddb.schema.model import Column, Table
 from worlddb.semantics.types import ancestors, semantic_type
@@ -26,6 +27,19 @@ _NO_SUMS = frozenset([
 _BIRTH = "created_at"
 
 
+def _once(find: Callable[[Table], list[Column]]) -> Callable[[Table], list[Column]]:
+    """What a function finds in a table is worked out once and kept with the table."""
+    place = f"_{find.__name__}"
+
+    def found(table: Table) -> list[Column]:
+        known: list[Column] | None = table.__dict__.get(place)
+        if known is None:
+            known = table.__dict__[place] = find(table)
+        return known
+
+    return wraps(find)(found)
+
+
 @lru_cache(4096)
 def _kinds(name: str) -> frozenset[str]:
     return frozenset(ancestors(name))
@@ -45,6 +59,7 @@ def _poly(table: Table) -> tuple[str, ...]:
     return (table.polymorphic.type_column, table.polymorphic.id_column) if table.polymorphic else ()
 
 
+@_once
 def names(table: Table) -> list[Column]:
     """Columns by which people may name a row, the best first: its title, numbers and references, addresses."""
     found = [table[table.title]] if table.title and table.title in table else []
@@ -63,6 +78,7 @@ def _refers(table: Table) -> frozenset[str]:
     return frozenset(c for f in table.foreign_keys for c in f.columns)
 
 
+@_once
 def choices(table: Table) -> list[Column]:
     """States, enumerations, flags and categories: what some rows share."""
     category = frozenset(["category", "city", "country_name", "state_region", "job_title"])
@@ -72,6 +88,7 @@ def choices(table: Table) -> list[Column]:
     ]  # fmt: skip
 
 
+@_once
 def numbers(table: Table) -> list[Column]:
     """Amounts, counts and measurements."""
     return [
@@ -80,22 +97,26 @@ def numbers(table: Table) -> list[Column]:
     ]  # fmt: skip
 
 
+@_once
 def sums(table: Table) -> list[Column]:
     """Numbers that make sense added up."""
     return [c for c in numbers(table) if is_any(c, _SUMS) and not is_any(c, _NO_SUMS)]
 
 
+@_once
 def moments(table: Table) -> list[Column]:
     """Dates and moments, those of the business before those of the clock."""
     found = [c for c in table.columns if spoken(table, c) and semantic_type(c.type).temporal in ("date", "datetime")]
     return sorted(found, key=lambda c: (is_any(c, frozenset(["moment"])), c.nullable))
 
 
+@_once
 def ranks(table: Table) -> list[Column]:
     """Columns by which one row is the first, the latest, the dearest."""
     return [*moments(table), *numbers(table)]
 
 
+@_once
 def asks(table: Table) -> list[Column]:
     """Columns worth asking for, whose value nobody guesses."""
     return [

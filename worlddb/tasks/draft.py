@@ -17,7 +17,7 @@ from worlddb.semantics.types import semantic_type
 from worlddb.tasks import columns
 from worlddb.tasks.ground import Ground
 from worlddb.tasks.plan import Asked, Calc, Const, Do, Each, Find, Fold, Group, Node, Of, Plan, Test, Where
-from worlddb.tasks.reckon import Row, calculated, folded, grouped, meets
+from worlddb.tasks.reckon import Row, calculated, folded, grouped, sifted
 from worlddb.tools.model import Tool
 
 TRIES = 8
@@ -325,18 +325,17 @@ class Draft:
         for _ in range(3):
             if len(left) <= most and (found or len(left) == len(self.ground.table(table.key))):
                 break
-            options = [o for o in self.traits(table, row) if o.column not in used]
-            fit = [(o, kept) for o in options if least <= len(kept := self._kept(left, o)) < len(left)]
-            if not fit:
+            options = self.stream.shuffled([o for o in self.traits(table, row) if o.column not in used])
+            fit = ((o, kept) for o in options if least <= len(kept := self._kept(left, o)) < len(left))
+            one, left = next(fit, (None, left))
+            if one is None:
                 return None
-            one, left = self.stream.pick(fit)
             found.append(one)
             used.add(one.column)
         return tuple(found) if least <= len(left) <= most else None
 
-    def _kept(self, rows: Sequence[Row], where: Where) -> list[Row]:
-        wanted = self.wanted(where)
-        return [r for r in rows if meets(r[where.column], where.op, wanted)]
+    def _kept(self, rows: list[Row], where: Where) -> list[Row]:
+        return sifted(rows, where.column, where.op, self.wanted(where))
 
     def traits(self, table: Table, row: Row) -> list[Where]:
         """Conditions that a row meets by itself: what it is, what it is above or below, from when it is, what it lacks."""

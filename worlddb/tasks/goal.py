@@ -225,6 +225,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     aliases: tuple[str, ...] = ()
     """Other texts that say the same (an enumeration's value as people say it)."""
 
+    def __post_init__(self) -> None:
+        """What was read from JSON or MessagePack is as it was written: tuples, and the answers of a record."""
+        if isinstance(self.value, list):
+            msgspec.structs.force_setattr(self, "value", tuple(self.value))
+        elif self.kind == "record" and isinstance(self.value, dict):
+            named = {k: v if isinstance(v, Answer) else msgspec.convert(v, Answer) for k, v in self.value.items()}
+            msgspec.structs.force_setattr(self, "value", named)
+
 
 class Goal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     """By what an episode is judged."""

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from worlddb.schema.model import Column, ForeignKey, Schema, Table
 from worlddb.schema.rules import quote
 from worlddb.semantics.types import is_a
-from worlddb.tasks.reckon import Row, meets
+from worlddb.tasks.reckon import Row, sifted
 from worlddb.tools.model import Param, Tool
 from worlddb.tools.site import PAGE_LIMIT, Site
 from worlddb.tools.toolset import Toolset
@@ -221,8 +221,7 @@ class Ground:
             first, found = None, list(self.table(table))
         for one in conditions:
             if one is not first:
-                column, op, wanted = one
-                found = [r for r in found if meets(r[column], op, wanted)]
+                found = sifted(found, *one)
         return list(found)
 
     def index(self, table: str, column: str) -> Counter[Any]:

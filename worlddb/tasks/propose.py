@@ -105,7 +105,7 @@ class Proposer:
         if not names:
             return None
         parts: list[Plan] = []
-        for _ in range(8):
+        for _ in range(6 if shape.least > 8 else 4):
             mark = draft.mark()
             plan = FAMILIES[stream.pick(names)](draft, min(depth, 1), 4)
             if not isinstance(plan, Plan) or _calls(draft) > shape.most:

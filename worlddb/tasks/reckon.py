@@ -5,6 +5,7 @@ SQL says the same independently (`sql`), and the two must agree before a task le
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from fractions import Fraction
@@ -17,13 +18,8 @@ Row = dict[str, Any]
 """A row by column key, as stored."""
 
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "eq": lambda a, b: a == b,
-    "ne": lambda a, b: a != b,
-    "lt": lambda a, b: a < b,
-    "le": lambda a, b: a <= b,
-    "gt": lambda a, b: a > b,
-    "ge": lambda a, b: a >= b,
-}
+    "eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge,
+}  # fmt: skip
 
 
 def meets(value: Value, op: str, wanted: Sequence[Value]) -> bool:
@@ -39,6 +35,23 @@ def meets(value: Value, op: str, wanted: Sequence[Value]) -> bool:
     if op == "not_in":
         return value not in wanted
     return wanted[0] is not None and COMPARE[op](value, wanted[0])
+
+
+def sifted(rows: list[Row], column: str, op: str, wanted: Sequence[Value]) -> list[Row]:
+    """The rows whose value meets a condition; the same as `meets` for each, in one go."""
+    if op == "eq":
+        value = wanted[0]
+        return [r for r in rows if r[column] == value] if value is not None else []
+    if op in ("null", "set"):
+        return [r for r in rows if (r[column] is None) == (op == "null")]
+    if op in ("in", "not_in"):
+        among = set(wanted)
+        return [r for r in rows if r[column] is not None and (r[column] in among) == (op == "in")]
+    value = wanted[0]
+    if value is None:
+        return []
+    compare = COMPARE[op]
+    return [r for r in rows if (own := r[column]) is not None and compare(own, value)]
 
 
 def folded(by: str, values: Sequence[Any]) -> Any:

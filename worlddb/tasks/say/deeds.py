@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from worlddb.tasks.say.forms import Names, phrases, titled
 from worlddb.tasks.say.grammar import Holes, Read, Reading, Rules, Write, Writer
 from worlddb.tasks.say.lexer import Text
 from worlddb.tasks.say.lexicon import Lexicon, Pair, Phrases, several
-from worlddb.tasks.say.rows import Names, phrases, titled
 from worlddb.tasks.say.terms import Term, find, of, own_key, target
 from worlddb.tasks.say.words import in_plural, row_table, with_article
 from worlddb.tools.model import Param, Tool
@@ -135,7 +135,7 @@ class Deeds:
         else:
             found = list(kinds.get(tool.kind, ()))
         found = [self._fill(p, tool) for p in found] or [self._name(tool)]
-        return [p for p in found if p and {h for h in re.findall(r"\{(\w+)\}", p)} <= {*params, *_SPECIAL}] or [
+        return [p for p in found if p and set(re.findall(r"\{(\w+)\}", p)) <= {*params, *_SPECIAL}] or [
             self._name(tool)
         ]
 
@@ -216,7 +216,9 @@ class Deeds:
         for key, p in params.items():
             holes[key] = self._hole(tool, p)
         clear = "column" in named and "value" not in named
-        rules.add("act", [pattern], holes, self._split(tool, params, clear), self._make(tool, params, clear), sort=tool.key)
+        rules.add(
+            "act", [pattern], holes, self._split(tool, params, clear), self._make(tool, params, clear), sort=tool.key
+        )
 
     def _hole(self, tool: Tool, p: Param) -> tuple[str, Any]:
         if p.fields:
@@ -326,7 +328,9 @@ def add_arguments(rules: Rules) -> None:
         rules.add(symbol, patterns, h, _split_argument(form), _make_argument)
     h = {"param": ("param", "."), "row": ("row", "")}
     rules.add("arg", file["args"]["link"], h, _split_linked_row, _make_linked_row, weight=2)
-    rules.add("arg", file["args"]["item"], {"param": ("param", "."), "role": ("role", "")}, _split_item, _make_item, weight=2)
+    rules.add(
+        "arg", file["args"]["item"], {"param": ("param", "."), "role": ("role", "")}, _split_item, _make_item, weight=2
+    )
     for symbol, one in (("args", "arg"), ("settings", "setting")):
         h = {"a": (one, "."), "b": (one, "."), "c": (symbol, ".")}
         rules.add(

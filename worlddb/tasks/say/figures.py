@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from worlddb.tasks.say.forms import Names, parent_of, phrases, titled, titled_row
 from worlddb.tasks.say.grammar import Holes, Rules, Several, Writer
 from worlddb.tasks.say.lexicon import Lexicon
-from worlddb.tasks.say.rows import Names, make_key_name, parent_of, phrases, split_key_name, titled, titled_row
+from worlddb.tasks.say.rows import make_key_name, split_key_name
 from worlddb.tasks.say.terms import Term, own_key, target
 from worlddb.tasks.say.words import place_of, row_table
 
@@ -89,7 +90,12 @@ def add_values(rules: Rules) -> None:
 
 def _split_given(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
     """A value in a list of values: of a row with a name, the name alone."""
-    named = t[0] == "of" and t[1][0] == "find" and titled(w.lexicon, t[1]) is not None and w.lexicon.kind(ctx) in ("link", "key")
+    named = (
+        t[0] == "of"
+        and t[1][0] == "find"
+        and titled(w.lexicon, t[1]) is not None
+        and w.lexicon.kind(ctx) in ("link", "key")
+    )
     return None if named and not w.careful else {"value": t}
 
 

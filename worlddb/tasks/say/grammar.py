@@ -66,7 +66,7 @@ class Production(NamedTuple):
 
 
 _SIGNS = {".": "mark", "?": "mark", "!": "mark", "¿": "ask", "¶": "break", "↵": "break"}
-_PIECE = re.compile(r"\{(\w+)\}|(a\(n\))|['’]s\b|\w+|[^\w\s]")
+_PIECE = re.compile(r"\{(\w+)\}|(a\(n\))|['\u2019]s\b|\w+|[^\w\s]")
 
 
 @lru_cache(8192)
@@ -160,7 +160,7 @@ class Rules:
                 parts.append({"¿": ASK, "¶": BREAK * 2, "↵": BREAK}[word])
             else:
                 parts.append(lead + word)
-                low = word.lower().replace("’", "'")
+                low = word.lower().replace("\u2019", "'")
                 nodes = [n.word(low) for n in nodes]
         made = production._replace(parts=tuple(parts), names=frozenset(names))
         self.lists.setdefault(symbol, []).append(made)

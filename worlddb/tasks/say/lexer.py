@@ -5,14 +5,48 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_TOKEN = re.compile(r"['’]s\b|\w+|[^\w\s]")
-_MARKS = {"?": ".", "!": ".", "’s": "'s", "’": "'"}
+_TOKEN = re.compile(r"['\u2019]s\b|\w+|[^\w\s]")
+_MARKS = {"?": ".", "!": ".", "\u2019s": "'s", "\u2019": "'"}
 OPEN = {'"': '"', "“": "”", "«": "»"}
 """Quotation marks and what closes them."""
 _PARTICLES = frozenset(
-    "de van von der den la le les di da del della dos das du af av bin al zu ter ten el y e of and the for in with to on".split()
+    [
+        "de",
+        "van",
+        "von",
+        "der",
+        "den",
+        "la",
+        "le",
+        "les",
+        "di",
+        "da",
+        "del",
+        "della",
+        "dos",
+        "das",
+        "du",
+        "af",
+        "av",
+        "bin",
+        "al",
+        "zu",
+        "ter",
+        "ten",
+        "el",
+        "y",
+        "e",
+        "of",
+        "and",
+        "the",
+        "for",
+        "in",
+        "with",
+        "to",
+        "on",
+    ]
 )
-_SMALL = frozenset("of and the for in with to on".split())
+_SMALL = frozenset(["of", "and", "the", "for", "in", "with", "to", "on"])
 
 
 class Text:
@@ -63,23 +97,25 @@ class Text:
             if _proper(words[j]) and (near or self.raw[self.end[j - 1] : self.start[j]] == " "):
                 j += 1
             elif (
-                near
-                and words[j] in "-'’/&."
+                (
+                    near
+                    and words[j] in "-'\u2019/&."
+                    and j + 1 < n
+                    and self.start[j + 1] == self.end[j]
+                    and words[j + 1][0].isalnum()
+                )
+                or (
+                    words[j] == "."
+                    and near
+                    and j + 1 < n
+                    and len(words[j - 1]) <= 2
+                    and not words[j - 1].isdigit()
+                    and _proper(words[j + 1])
+                )
+                or words[j] == "&"
                 and j + 1 < n
-                and self.start[j + 1] == self.end[j]
-                and words[j + 1][0].isalnum()
-            ):
-                j += 2
-            elif (
-                words[j] == "."
-                and near
-                and j + 1 < n
-                and len(words[j - 1]) <= 2
-                and not words[j - 1].isdigit()
                 and _proper(words[j + 1])
             ):
-                j += 2
-            elif words[j] == "&" and j + 1 < n and _proper(words[j + 1]):
                 j += 2
             elif (
                 words[j] in _PARTICLES
@@ -113,4 +149,4 @@ CODE = re.compile(r"(?![#(])[^\s\"“”«»]*[\w/]")
 def is_code(value: str) -> bool:
     """True for a value without spaces that nobody takes for a word: a number, an address, a code."""
     m = CODE.fullmatch(value)
-    return m is not None and any(not c.isalpha() for c in value) and not value.endswith(("'s", "’s"))
+    return m is not None and any(not c.isalpha() for c in value) and not value.endswith(("'s", "\u2019s"))

@@ -21,7 +21,27 @@ from worlddb.tasks.say.lexer import Text
 from worlddb.tools.words import Vocabulary, plain, plural, state_word
 
 Pair = tuple[str, str]
-PREPOSITIONS = frozenset("by to with from until since for on at in of under after before up down into".split())
+PREPOSITIONS = frozenset(
+    [
+        "by",
+        "to",
+        "with",
+        "from",
+        "until",
+        "since",
+        "for",
+        "on",
+        "at",
+        "in",
+        "of",
+        "under",
+        "after",
+        "before",
+        "up",
+        "down",
+        "into",
+    ]
+)
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -65,7 +65,7 @@ def of(schema: Schema, row: Term, column: str) -> Term:
     ):
         (named, op, value) = row[2][0]
         if named == column and op == "eq" and value is not None:
-            return value  # type: ignore[no-any-return]
+            return value
     return ("of", row, column)
 
 
@@ -260,7 +260,7 @@ def canonical(schema: Schema, t: Term, tools: frozenset[str] | None = None) -> T
             return ("const", part[1])
         if tag == "find":
             free = order.setdefault(part[7], len(order) + 1) if part[7] else 0
-            return find(*part[1:7], free)
+            return find(part[1], part[2], part[3], part[4], part[5], part[6], free)
         if tag == "do":
             return _single(schema, part)
         return part

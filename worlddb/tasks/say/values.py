@@ -194,7 +194,7 @@ def read_text(text: Text, i: int) -> list[tuple[int, str]]:
     if found := text.name(i):
         out.append(found)
     if i < text.n and (m := CODE.match(text.raw, text.start[i])) is not None:
-        value = re.sub(r"['’]s$", "", m.group())
+        value = re.sub(r"['\u2019]s$", "", m.group())
         end = text.start[i] + len(value)
         if end in text.at and is_code(value) and (text.at[end], value) not in out:
             out.append((text.at[end], value))

@@ -1,4 +1,4 @@
-"""The symbols that no production spells out: nouns, columns, roles, values.  Each is a function that writes and one that reads."""
+"""The symbols that no production spells out: nouns, columns, roles, values.  Each has a function that writes and a reader."""
 
 from __future__ import annotations
 
@@ -63,6 +63,7 @@ def _pick(w: Writer, options: tuple[str, ...] | list[str]) -> str:
 
 
 def say_const(w: Writer, ctx: Any, t: Term) -> str:
+    """A stored value; at a place (table, column), or at its own."""
     if t[0] != "const":
         raise Unsayable("not a constant")
     options = spellings(w.lexicon, ctx if isinstance(ctx, tuple) and len(ctx) == 2 else (t[2], t[3]), t[1])
@@ -108,6 +109,7 @@ def spellings(lex: Lexicon, place: Pair, value: Any) -> list[str]:
 
 
 def read_const(lex: Lexicon, text: Text, ctx: Any, i: int) -> list[Reading]:
+    """A stored value of that place."""
     if not (isinstance(ctx, tuple) and len(ctx) == 2) or i >= text.n:
         return []
     found = [(end, ("const", value, *ctx)) for end, value in _stored(lex, text, ctx, i)]
@@ -140,6 +142,7 @@ def _stored(lex: Lexicon, text: Text, place: Pair, i: int) -> list[tuple[int, An
 
 
 def say_number(w: Writer, ctx: Any, t: Any) -> str:
+    """A plain number, small ones in words."""
     value = t[1] if isinstance(t, tuple) else t
     if not isinstance(value, int) or value < 0:
         raise Unsayable("no number")
@@ -147,6 +150,7 @@ def say_number(w: Writer, ctx: Any, t: Any) -> str:
 
 
 def read_number(lex: Lexicon, text: Text, ctx: Any, i: int) -> list[Reading]:
+    """A plain number."""
     return list(values.read_number(text, i, (), False))
 
 
@@ -154,6 +158,7 @@ def read_number(lex: Lexicon, text: Text, ctx: Any, i: int) -> list[Reading]:
 
 
 def say_name(w: Writer, ctx: Any, value: str) -> str:
+    """A name or code, in quotation marks where it needs them."""
     return w.literal(values.texts(value)[0]) if values.texts(value) else _no(value)
 
 
@@ -162,14 +167,17 @@ def _no(value: str) -> str:
 
 
 def read_name(lex: Lexicon, text: Text, ctx: Any, i: int) -> list[Reading]:
+    """A name or code of anything."""
     return list(values.read_text(text, i))
 
 
 def say_title(w: Writer, ctx: str, t: Term) -> str:
+    """The title of a row of the table at hand."""
     return say_name(w, ctx, t[1])
 
 
 def read_title(lex: Lexicon, text: Text, ctx: str, i: int) -> list[Reading]:
+    """The title of a row of the table at hand; not what looks like its key."""
     title = lex.schema[ctx].title
     return (
         [(e, ("const", v, ctx, title)) for e, v in values.read_text(text, i) if not _is_code(lex, ctx, v)]
@@ -190,10 +198,12 @@ def _is_code(lex: Lexicon, table: str, value: str) -> bool:
 
 
 def say_ident(w: Writer, ctx: str, t: Term) -> str:
+    """The key of a row of the table at hand."""
     return w.literal(str(t[1]))
 
 
 def read_ident(lex: Lexicon, text: Text, ctx: str, i: int) -> list[Reading]:
+    """The key of a row of the table at hand; not what could be its title."""
     key = own_key(lex.schema, ctx)
     if not key:
         return []
@@ -206,21 +216,25 @@ def read_ident(lex: Lexicon, text: Text, ctx: str, i: int) -> list[Reading]:
 
 
 def read_state(lex: Lexicon, text: Text, ctx: str, i: int) -> list[Reading]:
+    """A state of the table at hand."""
     machine = lex.schema[ctx].lifecycle
     return read_const(lex, text, (ctx, machine.column), i) if machine else []
 
 
 def say_state(w: Writer, ctx: str, t: Term) -> str:
+    """A state of the table at hand."""
     machine = w.lexicon.schema[ctx].lifecycle
     return say_const(w, (ctx, machine.column), t) if machine else _no(ctx)
 
 
 def say_today(w: Writer, ctx: Any, t: Term) -> str:
+    """A date or moment that is of no column."""
     kind = "date" if isinstance(t[1], str) and len(t[1]) == 10 else "datetime"
     return say_const(w, ("", kind), t)
 
 
 def read_today(lex: Lexicon, text: Text, ctx: Any, i: int) -> list[Reading]:
+    """A date or moment that is of no column."""
     found = read_const(lex, text, ("", "date"), i)
     return [*found, *((e, t) for e, t in read_const(lex, text, ("", "datetime"), i) if t[1] and len(t[1]) == 19)]
 
@@ -351,6 +365,7 @@ def with_article(symbol: tuple[Write, Read]) -> tuple[Write, Read]:
 
 @lru_cache(8192)
 def in_plural(text: str) -> bool:
+    """True for a label that means several: seats, dates of birth."""
     head = text.partition(" of ")[0].partition(" in ")[0].replace(" ", "_").lower()
     return head.isascii() and '"' not in head and singular(head) != head and plural(singular(head)) == head
 
