@@ -153,6 +153,7 @@ class Drawer:
     def row(self, table: Table, depth: int) -> str:
         """A Find of one row."""
         key, draw = table.primary_key[0], self.s.unit()
+        value: Any
         if table.title and draw < 0.45:
             value = Const(value=self.value(table, table.title), table=table.key, column=table.title)
             return self.add(Find(name=self.name(), table=table.key, where=(Where(column=table.title, value=value),)))
@@ -188,11 +189,10 @@ class Drawer:
             value = Const(value=self.value(table, key), table=table.key, column=key)
             return self.add(Find(name=self.name(), table=table.key, where=(Where(column=key, value=value),)))
         where = self.conditions(table, 2, depth)
-        if not where or self.s.chance(0.6):
-            if sort := self.sort(table):
-                return self.add(
-                    Find(name=self.name(), table=table.key, where=where, sort=sort, desc=self.s.chance(0.6), take=1)
-                )
+        if (not where or self.s.chance(0.6)) and (sort := self.sort(table)):
+            return self.add(
+                Find(name=self.name(), table=table.key, where=where, sort=sort, desc=self.s.chance(0.6), take=1)
+            )
         if not where:
             value = Const(value=self.value(table, key), table=table.key, column=key)
             where = (Where(column=key, value=value),)
@@ -317,7 +317,7 @@ class Drawer:
         wanted = [p for p in params if p.required]
         if tool.kind in ("update", "create") or (tool.kind == "bulk" and tool.least):
             wanted += self.s.sample(extra, self.s.between(max(0, tool.least - len(wanted)), 2))
-        given = {}
+        given: dict[str, Any] = {}
         each = ""
         for p in wanted:
             parent = self.target(p)

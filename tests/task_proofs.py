@@ -1,7 +1,7 @@
 """What must hold of every published task, shown on the finished task: the gate is not asked.
 
-Agents are played through `Episode` as anyone would play them, and the SQL gold as the task stores it is run anew, so that nothing rests on the
-gate's own trials.
+Agents are played through `Episode` as anyone would play them, and the SQL that a task stores is run anew, so that nothing
+rests on the gate's own trials.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from worlddb.tasks.model import Task
 from worlddb.tasks.plan import Const, Each, Of, parts, uses
 from worlddb.tools.keys import call_of
 from worlddb.tools.session import Session, Start
-from worlddb.world.diff import Diff
+from worlddb.world.diff import Change, Diff, Key
 
 OTHERWISE = Start(clock=2 * 86_400 + 77, ids=4_000)
 """Another beginning: neither the clock (within the three days for which tasks are made) nor running numbers may matter."""
@@ -182,9 +182,15 @@ def told(schema: Schema, diff: Diff) -> list[Any]:
     found = []
     for change in diff:
         kept = [i for i, kind in enumerate(forms[change.table].classes) if kind not in SILENT]
-        key = change.key if change.before is not None else ()
-        found.append([change.table, key, *([row[i] for i in kept] if row else None for row in change[2:])])
+        before, after = ([row[i] for i in kept] if row else None for row in change[2:])
+        if before != after:
+            found.append([change.table, key_of(change), before, after])
     return sorted(found, key=repr)
+
+
+def key_of(change: Change) -> Key:
+    """The key of a row that was there; new rows are known by their values."""
+    return change.key if change.before is not None else ()
 
 
 def dead(task: Task, gold: Gold) -> list[int]:

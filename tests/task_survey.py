@@ -209,8 +209,10 @@ def structure(profile: TaskProfile, tasks: Sequence[Brief]) -> dict[str, Any]:
             "writes": {"requested": profile.writes / 100, "measured": share(c.writes > 0 for c in cards)},
             "width >= 2": {"requested": profile.wide / 100, "measured": share(c.width >= 2 for c in cards)},
             **{
-                f"{name} >= {n}": {"requested": asked.get(str(n), 0) / 100, "measured": share(getattr(c, key) >= n for c in cards)}
-                for name, key, asked in (("fan-in", "fan_in", profile.fan_in), ("fan-out", "fan_out", profile.fan_out))
+                f"fan-{way} >= {n}": {
+                    "requested": asked.get(str(n), 0) / 100, "measured": share(getattr(c, f"fan_{way}") >= n for c in cards),
+                }
+                for way, asked in (("in", profile.fan_in), ("out", profile.fan_out))
                 for n in (2, 3)
             },
         },

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = (ROOT / "README.md").read_text()
 TOOLS = (ROOT / "docs" / "tools.md").read_text()
+TASKS = (ROOT / "docs" / "tasks.md").read_text()
 
 
 def blocks(language: str, text: str = README) -> list[str]:
@@ -77,6 +78,30 @@ def test_the_commands_about_tools_run(command: str, tmp_path: Path) -> None:
     assert done.stdout.strip()
 
 
+def test_the_commands_about_tasks_run_one_after_the_other(tmp_path: Path) -> None:
+    lines = [line for block in blocks("sh", TASKS) for line in block.splitlines() if line.startswith("worlddb ")]
+    assert len(lines) >= 12
+    for line in lines:
+        command, _, note = line.partition("  #")
+        done = subprocess.run(
+            [sys.executable, "-m", "worlddb.cli", *shlex.split(command)[1:]], cwd=tmp_path, capture_output=True, text=True,
+            stdin=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        allowed = (0, 1) if "exit status 1 where" in note else (1,) if "exit status 1" in note else (0,)
+        assert done.returncode in allowed, f"{line}\n{done.stderr}"
+        assert done.stdout.strip(), line
+
+
+def test_the_page_about_tasks_names_all_families_profiles_and_rings() -> None:
+    from worlddb.episode.verdict import KINDS, RINGS
+    from worlddb.tasks.families import FAMILIES
+    from worlddb.tasks.shapes import task_profiles
+
+    for word in (*FAMILIES, *task_profiles(), *KINDS):
+        assert f"`{word}`" in TASKS, word
+    assert ", ".join(RINGS) in TASKS.replace("\n", " ")
+
+
 def test_the_session_of_the_page_about_tools_is_what_play_gives() -> None:
     from tests.transcript import page
 
@@ -111,7 +136,7 @@ def test_a_handbook_tells_the_clock_and_what_the_words_of_its_rules_mean(seed: i
             assert not re.search(rf"\b({word}|{plural(word)})\b", rules), word
 
 
-@pytest.mark.parametrize("code", [*blocks("python"), *blocks("python", TOOLS)])
+@pytest.mark.parametrize("code", [*blocks("python"), *blocks("python", TOOLS), *blocks("python", TASKS)])
 def test_the_python_of_the_documents_runs(code: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code],

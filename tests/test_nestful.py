@@ -167,7 +167,7 @@ def test_the_calls_give_the_answer(samples):
 def test_the_interpreter_notices_what_is_wrong(samples):
     """A checker that cannot fail proves nothing: with a stated value changed, most samples give something else."""
     noticed = tried = 0
-    for world, task, sample, functions in samples:
+    for world, _, sample, functions in samples:
         for call in sample["output"]:
             for name, value in call["arguments"].items():
                 if isinstance(value, int) and not isinstance(value, bool):

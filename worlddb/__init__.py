@@ -22,6 +22,13 @@ An agent acts in it through the tools that its staff would use; what it changed 
 >>> session.call(tool.name).ok, len(session.diff())
 (True, 0)
 
+Every world has tasks, with a gold that was carried out and proved, and a verifier that compares what changed.
+
+>>> world = worlddb.generate(42)
+>>> task = world.tasks[0]
+>>> worlddb.Episode(world, task).submit().reward
+0.0
+
 Names are imported when they are first used, so `import worlddb` costs nothing.
 """
 
@@ -33,10 +40,16 @@ from typing import TYPE_CHECKING, Any
 from worlddb.version import __version__
 
 if TYPE_CHECKING:
+    from worlddb.episode.play import Episode
+    from worlddb.episode.verdict import Verdict
+    from worlddb.episode.play import Episode, judge
+    from worlddb.episode.verdict import Verdict
     from worlddb.errors import WorlddbError
     from worlddb.schema.model import Schema
     from worlddb.spawner import spawn
     from worlddb.store import Store, open_store
+    from worlddb.tasks.model import Task
+    from worlddb.tasks.model import Task
     from worlddb.tools.model import Result, Tool
     from worlddb.tools.perturb import Perturbation
     from worlddb.tools.plugin import Access, ToolError, plugin
@@ -50,6 +63,7 @@ _HOMES = {
     "Access": "worlddb.tools.plugin",
     "Change": "worlddb.world.diff",
     "Diff": "worlddb.world.diff",
+    "Episode": "worlddb.episode.play",
     "Perturbation": "worlddb.tools.perturb",
     "Recipe": "worlddb.world.model",
     "Result": "worlddb.tools.model",
@@ -57,12 +71,15 @@ _HOMES = {
     "Session": "worlddb.tools.session",
     "Start": "worlddb.tools.session",
     "Store": "worlddb.store",
+    "Task": "worlddb.tasks.model",
     "Tool": "worlddb.tools.model",
     "ToolError": "worlddb.tools.plugin",
     "Toolset": "worlddb.tools.toolset",
+    "Verdict": "worlddb.episode.verdict",
     "World": "worlddb.world.model",
     "WorlddbError": "worlddb.errors",
     "generate": "worlddb.world.generate",
+    "judge": "worlddb.episode.play",
     "open_store": "worlddb.store",
     "plugin": "worlddb.tools.plugin",
     "resume": "worlddb.tools.session",
@@ -73,6 +90,7 @@ __all__ = [
     "Access",
     "Change",
     "Diff",
+    "Episode",
     "Perturbation",
     "Recipe",
     "Result",
@@ -80,13 +98,16 @@ __all__ = [
     "Session",
     "Start",
     "Store",
+    "Task",
     "Tool",
     "ToolError",
     "Toolset",
+    "Verdict",
     "World",
     "WorlddbError",
     "__version__",
     "generate",
+    "judge",
     "open_store",
     "plugin",
     "resume",

@@ -211,7 +211,8 @@ class Deeds:
         if rest and not any(params[n].fields for n in named if n in params):
             pattern = f"{pattern} [with {{args}}]"
         holes: dict[str, tuple[str, Any]] = {
-            "args": ("args", (tool.key,)), "settings": ("settings", (tool.key,)), "column": ("param", (tool.key,)), "value": ("value", "column"),
+            "args": ("args", (tool.key,)), "settings": ("settings", (tool.key,)),
+            "column": ("param", (tool.key,)), "value": ("value", "column"),
         }  # fmt: skip
         for key, p in params.items():
             holes[key] = self._hole(tool, p)

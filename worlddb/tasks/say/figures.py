@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from worlddb.tasks.say.forms import Names, parent_of, phrases, titled, titled_row
+from worlddb.tasks.say.forms import Names, parent_of, phrases, slots, titled, titled_row
 from worlddb.tasks.say.grammar import Holes, Rules, Several, Writer
 from worlddb.tasks.say.lexicon import Lexicon
 from worlddb.tasks.say.rows import make_key_name, split_key_name
@@ -18,10 +18,7 @@ NUMBER = ("", "number")
 def add_values(rules: Rules) -> None:
     """value: any value at a place (table, column).  seen: a value that is found, not stated."""
     file = phrases("rows")["values"]
-    holes = {
-        "column": ("anycolumn", ""), "row": ("row", ""), "name": ("name", ""), "owner": ("owner", ""), "role": ("role", ""), "const": ("const", "."),
-        "key": ("key", "."), "seen": ("seen", "."), "keys": ("keys", "."),
-    }  # fmt: skip
+    holes = slots("column=anycolumn row name owner role const@. key@. seen@. keys@.")
 
     def split_const(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
         linked = w.lexicon.kind(ctx) in ("link", "key") and t[1] is not None
@@ -138,10 +135,9 @@ def add_figures(rules: Rules) -> None:
         lambda w, ctx, t, n: None if t[0] in calculated else {"base": t},
         lambda lex, ctx, h: h["base"],
     )
-    holes = {
-        "column": ("anycolumn", ""), "columns": ("anycolumns", ""), "over": ("anycolumn", ""), "rows": ("barerows", ""), "measure": ("measure", ""),
-        "left": ("seen", ""), "days": ("days", "number"), "right": ("right", "left"),
-    }  # fmt: skip
+    holes = slots(
+        "column=anycolumn columns=anycolumns over=anycolumn rows=barerows measure left=seen days@number right@left"
+    )
 
     def split_count(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
         if t[0] != "fold" or t[1] != "count" or ("descs" in n and t[3][5]):
@@ -310,13 +306,7 @@ def _make_days(sign: int) -> Callable[..., Any]:
 def add_tests(rules: Rules) -> None:
     """test: what comes after 'if'."""
     file = phrases("rows")["tests"]
-    holes = {
-        "left": ("seen", ""),
-        "right": ("value", "left"),
-        "row": ("row", ""),
-        "value": ("const", "state"),
-        "rows": ("descs", ""),
-    }
+    holes = slots("left=seen right=value@left row value=const@state rows=descs")
     plain = {"eq": "eq", "ne": "ne", "gt": "gt", "ge": "ge", "lt": "lt", "le": "le"}
     timely = {"gt": "later", "ge": "notbefore", "lt": "earlier", "le": "notafter"}
     counted = {"gt": "more", "lt": "fewer", "ge": "atleast", "le": "atmost", "eq": "exactly"}

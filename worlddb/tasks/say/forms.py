@@ -21,6 +21,16 @@ _NUMBER = (
 
 
 @cache
+def slots(text: str) -> dict[str, tuple[str, str]]:
+    """Holes for `Rules.add` from 'name=symbol@context …': the symbol where it is not the name, the context where there is one."""
+    found = {}
+    for slot in text.split():
+        name, _, symbol = slot.partition("@")[0].partition("=")
+        found[name] = (symbol or name, slot.partition("@")[2])
+    return found
+
+
+@cache
 def phrases(name: str) -> Any:
     """A file of schemas/wording/."""
     return read_yaml(folder("schemas") / "wording" / f"{name}.yaml")

@@ -24,7 +24,7 @@ from worlddb.tasks.say.lexicon import Lexicon
 Holes: TypeAlias = dict[str, Any]
 Reading: TypeAlias = tuple[int, Any]
 MARK, VERBATIM, ARTICLE, ASK, BREAK = "\x1f", "\x1e", "\x1d", "\x1c", "\x0b"
-"""Signs in what is written: the end of a sentence, a literal that keeps its case, an indefinite article, a question, a new line."""
+"""Signs in what is written: the end of a sentence, a literal that keeps its case, an article, a question, a new line."""
 
 
 NAMING = frozenset(["row", "owner", "rows", "barerows", "ofrows"])

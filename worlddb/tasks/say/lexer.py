@@ -112,9 +112,7 @@ class Text:
                     and not words[j - 1].isdigit()
                     and _proper(words[j + 1])
                 )
-                or words[j] == "&"
-                and j + 1 < n
-                and _proper(words[j + 1])
+                or (words[j] == "&" and j + 1 < n and _proper(words[j + 1]))
             ):
                 j += 2
             elif (

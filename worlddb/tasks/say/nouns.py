@@ -64,7 +64,8 @@ def add_descriptions(rules: Rules) -> None:
     """desc and descs: the cheapest confirmed booking of ..., without its article."""
     for symbol, noun, n in (("desc", "noun", 0), ("descs", "nouns", 1)):
         holes = {
-            "extreme": ("extreme", ""), "adjs": ("adjs", ""), "noun": (noun, ""), "posts": (f"posts{n}", "noun"), "title": ("title", "noun"),
+            "extreme": ("extreme", ""), "adjs": ("adjs", ""), "noun": (noun, ""),
+            "posts": (f"posts{n}", "noun"), "title": ("title", "noun"),
         }  # fmt: skip
         patterns = ["4* [{extreme}] {adjs} {noun} [{posts}]", "[{extreme}] {noun} [{posts}]"]
         patterns += ["[{adjs}] {noun} {title} {posts}"] if not n else []

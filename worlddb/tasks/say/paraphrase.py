@@ -19,9 +19,9 @@ _WORD = re.compile(r"[^\W_]+")
 SHORTEST, LONGEST = 0.5, 2.0
 """Bounds of a paraphrase's length, by the masked text's."""
 PROMPT = (
-    "Rephrase the request below as another person would write it, in English. Keep its meaning exactly: every step, condition and "
-    "question, in the same order, and nothing else. Tokens such as «1» stand for values: keep each exactly once, unchanged. Add no "
-    "names, numbers, dates or quotation marks. Answer with the rephrased request only."
+    "Rephrase the request below as another person would write it, in English. Keep its meaning exactly: every step, condition "
+    "and question, in the same order, and nothing else. Tokens such as «1» stand for values: keep each exactly once, unchanged. "
+    "Add no names, numbers, dates or quotation marks. Answer with the rephrased request only."
 )
 
 

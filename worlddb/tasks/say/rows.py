@@ -13,6 +13,7 @@ from worlddb.tasks.say.forms import (
     phrases,
     pointed,
     row_of,
+    slots,
     titled,
     titled_row,
 )
@@ -25,10 +26,7 @@ from worlddb.tasks.say.words import row_table
 def add_rows(rules: Rules) -> None:
     """row: one row, whatever its table.  key: the key of one row of a table that is known."""
     file = phrases("rows")["row"]
-    holes = {
-        "desc": ("desc", ""), "noun": ("noun", ""), "title": ("title", "noun"), "ident": ("ident", "noun"), "name": ("name", ""),
-        "owner": ("owner", ""), "role": ("role", ""), "row": ("row", ""), "rows": ("descs", ""), "measure": ("measure", ""), "column": ("anycolumn", ""),
-    }  # fmt: skip
+    holes = slots("desc noun title@noun ident@noun name owner role row rows=descs measure column=anycolumn")
 
     def whole(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
         if t[0] != "find" or t[6] or t[7] or titled(w.lexicon, t) or pointed(w.lexicon, t):
@@ -58,15 +56,13 @@ def add_rows(rules: Rules) -> None:
     for name, desc in (("highest", True), ("lowest", False)):
         rules.add("row", file[name], holes, _split_measure(desc), _make_measure(desc))
     for by, sums in phrases("rows")["sums"].items():
-        rules.add(
-            "measure",
-            sums,
-            {},
-            lambda w, ctx, v, n, by=by: {} if v == by else None,
-            lambda lex, ctx, h, by=by: by,  # type: ignore[misc]
-        )
+        rules.add("measure", sums, {}, *_measure(by))
     rules.add("key", ["{row}"], {"row": ("row", "")}, _split_key, _make_key)
     rules.add("key", ["3* {name}"], {"name": ("name", "")}, split_key_name, make_key_name)
+
+
+def _measure(by: str) -> tuple[Callable[..., Holes | None], Callable[..., str]]:
+    return (lambda w, ctx, v, n: {} if v == by else None), (lambda lex, ctx, h: by)
 
 
 def _split_named(slot: str, called: bool) -> Callable[..., Holes | None]:

@@ -10,7 +10,7 @@ from typing import Any
 from worlddb.tasks.say.conditions import add_conditions
 from worlddb.tasks.say.deeds import add_arguments
 from worlddb.tasks.say.figures import add_figures, add_tests, add_values
-from worlddb.tasks.say.forms import Names, phrases
+from worlddb.tasks.say.forms import Names, phrases, slots
 from worlddb.tasks.say.grammar import Holes, Rules, Writer
 from worlddb.tasks.say.lexicon import Lexicon
 from worlddb.tasks.say.nouns import add_descriptions, add_lists
@@ -44,10 +44,7 @@ def _add_clauses(rules: Rules) -> None:
     """clause: changes that hang together.  steps: all changes.  A meaning is a tuple of changes."""
     file = phrases("personas")
     ifs = file["ifs"]
-    holes: dict[str, tuple[str, Any]] = {
-        "act": ("act", ""), "acts": ("acts", ""), "others": ("acts", ""), "test": ("test", ""), "ofrows": ("ofrows", ""), "rows": ("rows", ""), "clause": ("clause", ""),
-        "steps": ("steps", ""),
-    }  # fmt: skip
+    holes = slots("act acts others=acts test ofrows rows clause steps")
 
     def plain(do: Term) -> bool:
         return do[4] is None and do[5] is None
@@ -161,10 +158,7 @@ def _has_item(do: Term) -> bool:
 def _add_questions(rules: Rules) -> None:
     """question: what is asked, (shape, values)."""
     asks = phrases("personas")["asks"]
-    holes: dict[str, tuple[str, Any]] = {
-        "v": ("seen", ""), "descs": ("descs", ""), "rows": ("rows", ""), "each": ("each", ""), "record": ("record", ""), "row": ("row", ""),
-        "cols": ("cols", ""), "a": ("seen", ""), "b": ("seen", ""), "more": ("record", ""), "column": ("anycolumn", ""),
-    }  # fmt: skip
+    holes = slots("v=seen descs rows each record row cols a=seen b=seen more=record column=anycolumn")
 
     def split_value(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
         return {"v": v[1][0]} if v[0] == "value" and v[1][0][0] not in ("each", "const", "calc") else None
@@ -278,10 +272,7 @@ def _is_sorted(rows: Term, shape: str) -> bool:
 def _add_personas(rules: Rules) -> None:
     """text: a plan, (changes, question or None, whether it may be impossible)."""
     file = phrases("personas")
-    holes: dict[str, tuple[str, Any]] = {
-        "steps": ("steps0", ""), "question": ("question", ""), "body": ("body", ""), "asked": ("asked", ""), "asking": ("asking", ""), "close": ("close", ""),
-        "opening": ("opening", ""), "closing": ("closing", ""), "wh": ("wh", ""),
-    }  # fmt: skip
+    holes = slots("steps=steps0 question body asked asking close opening closing wh")
     for name, p in file["personas"].items():
         own = frozenset([name])
 

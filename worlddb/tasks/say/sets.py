@@ -9,6 +9,7 @@ from worlddb.tasks.say.forms import (
     Names,
     parent_of,
     phrases,
+    slots,
 )
 from worlddb.tasks.say.grammar import Holes, Rules, Several, Writer
 from worlddb.tasks.say.lexicon import Lexicon
@@ -60,9 +61,7 @@ def _make_among(number: int, desc: bool) -> Callable[..., Any]:
 def add_sets(rules: Rules) -> None:
     """rows: a set, whatever its table.  keys: the keys of such a set.  some: what at least one row is."""
     file = phrases("rows")["rows"]
-    holes = {
-        "desc": ("desc", ""), "descs": ("descs", ""), "name": ("name", ""), "owner": ("owner", ""), "k": ("k", ""), "nouns": ("nouns", ""),
-    }  # fmt: skip
+    holes = slots("desc descs name owner k nouns")
 
     def split_all(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
         if t[0] != "find" or not t[6] or t[5]:

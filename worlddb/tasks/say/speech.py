@@ -115,7 +115,11 @@ class Speech:
     def _placed(self, whole: Term) -> Term:
         """The term with the table of every row that a change answers with."""
         results = [self.deeds.result(d[1]) for d in whole[1]]
-        return terms.mapped(whole, lambda t: ("did", t[1], results[t[1]]) if t and t[0] == "did" and len(t) == 2 else t)  # type: ignore[no-any-return]
+
+        def place(t: Term) -> Term:
+            return ("did", t[1], results[t[1]]) if t and t[0] == "did" and len(t) == 2 else t
+
+        return terms.mapped(whole, place)
 
     def _write(self, whole: Term, persona: str, draw: Stream, hard: bool, careful: bool) -> tuple[str, tuple[str, ...]]:
         p = phrases("personas")["personas"][persona]
@@ -185,7 +189,7 @@ class Speech:
     def _followed(
         self, whole: Term, ones: dict[str, set[Term]], sets: dict[str, set[Term]], made_by: list[str]
     ) -> Term:
-        return terms.mapped(whole, lambda x: self._pointed(x, ones, sets, made_by) if x else x)  # type: ignore[no-any-return]
+        return terms.mapped(whole, lambda x: self._pointed(x, ones, sets, made_by) if x else x)
 
     def _bound(self, do: Term) -> Term | None:
         """A change with 'it' and 'its' bound to the rows that it is made for."""
@@ -220,7 +224,7 @@ def _points(t: Term) -> bool:
 
 
 def _plain(whole: Term) -> Term:
-    return terms.mapped(whole, lambda t: ("did", t[1]) if t and t[0] == "did" else t)  # type: ignore[no-any-return]
+    return terms.mapped(whole, lambda t: ("did", t[1]) if t and t[0] == "did" else t)
 
 
 def _written(w: Writer, symbol: str, pattern: str) -> str:

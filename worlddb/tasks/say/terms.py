@@ -265,7 +265,7 @@ def canonical(schema: Schema, t: Term, tools: frozenset[str] | None = None) -> T
             return _single(schema, part)
         return part
 
-    return mapped(t, change)  # type: ignore[no-any-return]
+    return mapped(t, change)
 
 
 def _single(schema: Schema, do: Term) -> Term:
