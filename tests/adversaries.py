@@ -28,10 +28,15 @@ from worlddb.episode.verify import UNANSWERED
 from worlddb.schema.model import Column, Table
 from worlddb.schema.rules import quote
 from worlddb.semantics.types import is_a, semantic_type
-from worlddb.tasks.enact import Gold, enact
+from worlddb.tasks.compile import goal_of
+from worlddb.tasks.draft import Draft
+from worlddb.tasks.enact import Gold, Stuck, enact
+from worlddb.tasks.forms import window_in
 from worlddb.tasks.goal import Answer, Goal, Never
+from worlddb.tasks.plan import Find, Of, Plan
 from worlddb.tools.session import Session, Start
 from worlddb.world.diff import Change
+from worlddb.world.mint import is_minted
 
 
 class Attempt(NamedTuple):
@@ -63,7 +68,7 @@ def submitted(case: Case, gold: Gold) -> Any:
 
 def ordinary(table: Table, column: Column) -> bool:
     """True for a column that holds what somebody said, and that nothing else depends on by its key."""
-    if column.key in table.key_columns or column.formula or column.unique:
+    if column.key in table.key_columns or column.formula or is_minted(table, column):
         return False
     if table.polymorphic and column.key in (table.polymorphic.type_column, table.polymorphic.id_column):
         return False
@@ -165,8 +170,8 @@ def failures_first(case: Case) -> Iterator[Attempt]:
     session.call("run_sql", {"sql": "DROP TABLE x"})
     for at in case.writes:
         step = case.steps[at]
-        session.call(case.tool(step.tool).name, {})
         session.call(case.tool(step.tool).name, {"no such argument": 1})
+        session.call(case.tool(step.tool).name, {k: {"of": "no use"} for k in step.arguments})
     assert not session.diff()
     case.run(session, case.steps)
     yield Attempt(session, case.answer)
@@ -326,10 +331,37 @@ def _forms(wanted: Answer, value: Any) -> list[Any]:
     return []
 
 
+def loosened(case: Case) -> Iterator[tuple[list[Gold], Goal, Plan]]:
+    """The task with one condition fewer, so that any of several rows will do: its golds, its goal and its plan."""
+    for find in case.task.plan.nodes:
+        if not isinstance(find, Find) or find.many or find.take or not find.where:
+            continue
+        if not any(Of(node=find.name, column=k) in d.arguments.values() for d in case.task.plan.dos
+                   for k in case.schema[find.table].primary_key):  # fmt: skip
+            continue
+        draft = Draft.again(case.ground, case.task.plan)
+        free = msgspec.structs.replace(find, where=find.where[:-1], free=True)
+        rows = case.ground.meeting(find.table, [(w.column, w.op, draft.wanted(w)) for w in free.where])
+        nodes = tuple(free if n is find else n for n in case.task.plan.nodes)
+        plan = msgspec.structs.replace(case.task.plan, nodes=nodes, asked=None)
+        golds = []
+        for at in range(min(len(rows), 40)):
+            try:
+                golds.append(enact(case.ground, plan, choice={find.name: at}))
+            except Stuck:
+                continue
+        if len(golds) > 1:
+            windows = [window_in(g.session) for g in golds]
+            yield golds, goal_of(case.schema, [g.session.diff() for g in golds], windows=windows), plan
+
+
 def any_admissible(case: Case) -> Iterator[Attempt]:
-    """Any of the rows that will do."""
+    """Any of the rows that will do: of the task's own choices, and of the task with one condition fewer."""
     for gold in case.golds[1:]:
         yield Attempt(gold.session, submitted(case, gold))
+    for golds, goal, _ in loosened(case):
+        for gold in (golds[0], golds[len(golds) // 2], golds[-1]):
+            yield Attempt(gold.session, UNANSWERED, goal)
 
 
 def children_reordered(case: Case) -> Iterator[Attempt]:
@@ -467,6 +499,21 @@ def its_twin(case: Case) -> Iterator[Attempt]:
             yield Attempt(session, case.answer)
 
 
+def not_admissible(case: Case) -> Iterator[Attempt]:
+    """Of several rows that would do another one, or two of them."""
+    for golds, goal, _ in loosened(case):
+        ends = [case.oracle.right(g.session) for g in golds]
+        for _, steps in wrong_row(case, case.dice("admissible")):
+            session = case.played(steps)
+            if fine(session) and not any(case.oracle.reaches(session, e) for e in ends):
+                yield Attempt(session, UNANSWERED, goal)
+        both = case.begin()
+        for gold in golds[:2]:
+            case.run(both, [Step(c.tool, c.arguments) for c in gold.calls])
+        if fine(both) and not any(case.oracle.reaches(both, e) for e in ends):
+            yield Attempt(both, UNANSWERED, goal)
+
+
 def harmless_insert(case: Case) -> Iterator[Attempt]:
     """A row more."""
     dice = case.dice("insert")
@@ -601,7 +648,7 @@ def wrong_answer(case: Case) -> Iterator[Attempt]:
     yield Attempt(session)
     right = [r.answer for r in case.rights]
     for what, answer in wrong_answers(case, case.dice("wrong")):
-        if answer not in right and what != "turned round":
+        if answer not in right and not what.endswith("turned round"):
             yield Attempt(session, answer)
 
 
@@ -622,7 +669,9 @@ def unread(case: Case) -> Iterator[Attempt]:
     """The right answer without a look, or after looks at something else."""
     if not case.task.goal.needs:
         return
-    yield Attempt(case.played([s for i, s in enumerate(case.steps) if i in case.writes]), case.answer)
+    blind = case.played([s for i, s in enumerate(case.steps) if i in case.writes])
+    if not case.paid(blind, case.answer):  # a change answers with its row, which may be all that was asked
+        yield Attempt(blind, case.answer)
     wanted = {r.table for n in case.task.goal.needs for way in n.ways for r in way}
     session = case.begin()
     for tool in case.tools:
@@ -881,7 +930,7 @@ def flooded(case: Case) -> Iterator[Attempt]:
 WRONG: dict[str, Agent] = {
     "no-op": idle, "a duplicate": duplicate, "quantity 1 for 2": less, "1+1 lines for one line of 2": split_line,
     "right item on an existing order": existing_order, "wrong customer": wrong_customer,
-    "the twin of the right row": its_twin, "a harmless extra insert": harmless_insert,
+    "the twin of the right row": its_twin, "a row that is not admissible, or two that are": not_admissible, "a harmless extra insert": harmless_insert,
     "an unrelated update": unrelated_update, "another column of the right row": beside_the_point,
     "all undone afterwards": all_undone, "all else deleted afterwards": rest_deleted, "deleted and re-created": recreated,
     "a transient forbidden act": transient, "a wrong or missing answer": wrong_answer, "all answers listed": all_listed,

@@ -5,18 +5,19 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache, cached_property
 from itertools import islice, product
 from typing import Any, NamedTuple
 
 import worlddb
+from tests.calls import draw_call
 from tests.oracle import Oracle, Right, informed, same_answer
 from worlddb.episode.verdict import Verdict
 from worlddb.episode.verify import UNANSWERED, verify
 from worlddb.gate import tasks_of
 from worlddb.schema.model import Table
 from worlddb.schema.rules import quote
-from worlddb.semantics.types import semantic_type
 from worlddb.tasks.draft import Draft
 from worlddb.tasks.enact import Gold, enact
 from worlddb.tasks.goal import Answer, Goal
@@ -40,7 +41,8 @@ class Made(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One call by keys; `origin` is the index of the gold's call that it is, -1 for any other."""
+    """One call by keys (a tool '=name' and its arguments are by public names); `origin` is the index of the gold's call that
+    it is, -1 for any other."""
 
     tool: str
     arguments: dict[str, Any]
@@ -112,7 +114,10 @@ class Case:
         results, keys = [], dict[Made, Any]()
         for step in steps:
             given = {k: _filled(v, keys) for k, v in step.arguments.items()}
-            results.append(self.call(session, step.tool, given))
+            if step.tool.startswith("="):  # by public names
+                results.append(session.call(step.tool[1:], given))
+            else:
+                results.append(self.call(session, step.tool, given))
             if step.origin >= 0:
                 keys.update({m: k for k, m in _inserted(session, step.origin).items()})
         return results
@@ -233,6 +238,8 @@ class Case:
 
     def param(self, step: Step, key: str) -> Param | None:
         """The parameter of an argument."""
+        if step.tool.startswith("="):
+            return None
         return next((p for p in flat(self.tool(step.tool).params) if p.key == key), None)
 
     def leads(self, param: Param) -> str:
@@ -340,8 +347,8 @@ def others(case: Case, param: Param, value: Any, dice: random.Random) -> list[An
     if table:
         return [r[k] for r in case.ground.table(table) for k in case.schema[table].primary_key if r[k] != value]
     if param.table in case.schema and param.column in case.schema[param.table]:
-        found = {r[param.column] for r in case.ground.table(param.table)} - {None, value}
-        return sorted(found, key=repr)
+        found = {r[param.column] for r in case.ground.table(param.table)} - {None}
+        return sorted((v for v in found if v != value), key=repr)
     return []
 
 
@@ -544,7 +551,7 @@ def _beside(value: Any, dice: random.Random) -> Iterator[tuple[str, Any]]:
         if len(value) > 1:
             yield "turned round", value[::-1]
     elif isinstance(value, int | float):
-        for other in (value + 1, value - 1, value * 10, -value, value / 100):
+        for other in (value + 1, value - 1, value * 10 + 3, -value):
             if other != value:
                 yield "another figure", other
     elif isinstance(value, str):
@@ -579,6 +586,141 @@ def mutants(case: Case) -> Iterator[Mutant]:
             yield Mutant("answer without evidence", case.played(kept), case.answer, f"{cut} of {len(reads)} reads made")
 
 
-def short(case: Case) -> bool:
-    """True for texts of the schema that the verifier folds."""
-    return any(semantic_type(c.type).compare.startswith("text") for t in case.schema.tables for c in t.columns)
+# --- random trajectories
+
+
+def wandering(case: Case, dice: random.Random) -> tuple[Session, Any]:
+    """A trajectory like the gold, but for some random edits; and an answer."""
+    steps = list(case.steps)
+    for _ in range(dice.choice((0, 0, 1, 1, 2, 3))):
+        dice.choice(_EDITS)(case, steps, dice)
+    session = case.begin(Start(clock=dice.choice((0, 0, 3_600)), ids=dice.choice((0, 0, 7))))
+    case.run(session, steps)
+    for _ in range(dice.choice((0, 0, 0, 1, 1, 2))):
+        dice.choice(_AFTER)(case, session, dice)
+    return session, _some_answer(case, dice)
+
+
+def _swap(case: Case, steps: list[Step], dice: random.Random) -> None:
+    if len(steps) > 1:
+        a, b = dice.sample(range(len(steps)), 2)
+        steps[a], steps[b] = steps[b], steps[a]
+
+
+def _drop(case: Case, steps: list[Step], dice: random.Random) -> None:
+    if steps:
+        steps.pop(dice.randrange(len(steps)))
+
+
+def _double(case: Case, steps: list[Step], dice: random.Random) -> None:
+    if steps:
+        at = dice.randrange(len(steps))
+        steps.insert(dice.randint(at + 1, len(steps)), steps[at]._replace(origin=-1))
+
+
+def _alter(case: Case, steps: list[Step], dice: random.Random) -> None:
+    at = dice.randrange(len(steps)) if steps else -1
+    given = [k for k, v in steps[at].arguments.items() if not isinstance(v, Made)] if steps else []
+    if not given:
+        return
+    key = dice.choice(given)
+    value, param = steps[at].arguments[key], case.param(steps[at], key)
+    some: list[Any] = [] if param is None else others(case, param, value, dice)[:50]
+    if isinstance(value, str):
+        some += [value.upper(), f" {value}", value.replace(" ", "  "), value[:-1], f"{value}.", value.replace("a", "а")]  # noqa: RUF001
+        some += [f"{value}T00:00:00Z", f"{value}Z", value.replace(" ", "T"), ""]
+    elif isinstance(value, int | float):
+        some += [value + 1, float(value), str(value), value + 0.001, None]
+    elif isinstance(value, list):
+        some += [value[::-1], value[:-1], value + value[:1]]
+    if some:
+        steps[at] = steps[at]._replace(arguments=steps[at].arguments | {key: dice.choice(some)})
+
+
+def _anything(case: Case, steps: list[Step], dice: random.Random) -> None:
+    """A random call among the others: drawn by public names, and so carried as it is."""
+    tool = dice.choice([t for t in case.tools if t.kind not in ("sql", "plugin")])
+    session = case.begin()
+    steps.insert(dice.randint(0, len(steps)), Step(f"={tool.name}", draw_call(session, tool, dice)))
+
+
+_EDITS = (_swap, _drop, _double, _alter, _alter, _anything)
+
+
+def _columns(case: Case, table: str) -> list[str]:
+    return [c.key for c in case.schema[table].columns if not c.formula]
+
+
+def _set(case: Case, session: Session, dice: random.Random) -> None:
+    """A column of a row that was changed, or of another."""
+    changes = [c for c in session.diff() if c.after is not None]
+    if changes and dice.random() < 0.6:
+        change = dice.choice(changes)
+        table, key, row = change.table, change.key, case.row(change.table, change.after or ())
+    else:
+        home = dice.choice([t for t in case.schema.tables if case.ground.table(t.key)])
+        row = dice.choice(case.ground.table(home.key))
+        table, key = home.key, tuple(row[k] for k in home.primary_key)
+    column = dice.choice(_columns(case, table))
+    value = row[column]
+    some: list[Any] = [r[column] for r in dice.sample(case.ground.table(table), min(3, len(case.ground.table(table))))]
+    now = datetime.fromtimestamp(session.now, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    some += [None, "", value, now, now[:10], "2099-01-01 00:00:00"]
+    if isinstance(value, str):
+        some += [value.upper(), f" {value}", value.replace("a", "а")]  # noqa: RUF001
+    elif isinstance(value, float):
+        some += [value + 0.004, value + 0.0004, value + 0.02]
+    elif isinstance(value, int):
+        some += [value + 1, 1 - value]
+    case.put(session, table, key, **{column: dice.choice(some)})
+
+
+def _back(case: Case, session: Session, dice: random.Random) -> None:
+    changes = session.diff().changes
+    if changes:
+        put_back(case, session, dice.choice(changes))
+
+
+def _copy(case: Case, session: Session, dice: random.Random) -> None:
+    """A new row like another one, old or new; the other one is deleted now and then."""
+    changes = [c for c in session.diff() if c.after is not None]
+    if not changes:
+        return
+    change = dice.choice(changes)
+    copy = case.copied(change.table, case.row(change.table, change.after or ()))
+    if copy is None:
+        return
+    if dice.random() < 0.6:
+        case.away(session, change.table, change.key)
+    case.add(session, change.table, copy)
+
+
+def _cross(case: Case, session: Session, dice: random.Random) -> None:
+    """Two rows of a table, new ones if there are some, exchange a column."""
+    news = [c for c in session.diff() if c.after is not None]
+    pairs = [(a, b) for a in news for b in news if a.table == b.table and a.key < b.key]
+    if not pairs:
+        return
+    one, other = dice.choice(pairs)
+    a, b = (case.row(c.table, c.after or ()) for c in (one, other))
+    some = dice.sample(_columns(case, one.table), 1) if dice.random() < 0.6 else _columns(case, one.table)
+    own = case.schema[one.table].primary_key
+    case.put(session, one.table, one.key, **{c: b[c] for c in some if c not in own})
+    case.put(session, one.table, other.key, **{c: a[c] for c in some if c not in own})
+
+
+def _remove(case: Case, session: Session, dice: random.Random) -> None:
+    home = dice.choice([t for t in case.schema.tables if case.ground.table(t.key)])
+    row = dice.choice(case.ground.table(home.key))
+    key = tuple(row[k] for k in home.primary_key)
+    if case.away(session, home.key, key) and dice.random() < 0.5:
+        case.add(session, home.key, {c: v for c, v in row.items() if not home[c].formula})
+
+
+_AFTER = (_set, _set, _set, _back, _copy, _cross, _remove)
+
+
+def _some_answer(case: Case, dice: random.Random) -> Any:
+    if not case.task.goal.answers or dice.random() < 0.7:
+        return case.answer
+    return dice.choice([UNANSWERED, *(a for _, a in wrong_answers(case, dice))])

@@ -154,8 +154,9 @@ class Drawer:
         """A Find of one row."""
         key, draw = table.primary_key[0], self.s.unit()
         value: Any
-        if table.title and draw < 0.45:
-            value = Const(value=self.value(table, table.title), table=table.key, column=table.title)
+        title = self.value(table, table.title) if table.title else None
+        if title is not None and draw < 0.45:
+            value = Const(value=title, table=table.key, column=table.title)
             return self.add(Find(name=self.name(), table=table.key, where=(Where(column=table.title, value=value),)))
         if depth > 0 and draw < 0.6:
             ways = [(c, f) for c, f in self.ground.children(table.key) if len(c.primary_key) == 1]

@@ -19,7 +19,7 @@ from worlddb.episode.play import Episode
 from worlddb.episode.solve import gold_calls, solve, submitted
 from worlddb.episode.verify import UNANSWERED, Trail, verdict_on
 from worlddb.schema.model import Schema
-from worlddb.tasks.answer import column_of
+from worlddb.tasks.answer import MINOR, column_of
 from worlddb.tasks.enact import Gold, enact
 from worlddb.tasks.forms import SILENT, forms_of, window_of
 from worlddb.tasks.ground import Ground, flat
@@ -217,7 +217,7 @@ def longest(task: Task) -> int:
 def leaks(schema: Schema, task: Task, gold: Gold) -> Iterator[str]:
     """What the instruction says though it is to be found out: keys and names on the way, figures, the answer."""
     stated = {e.value for n in task.plan.nodes for e in parts(n) if isinstance(e, Const)}
-    texts = " ".join(str(v).casefold() for v in stated)
+    texts = " ".join(f"{v} {v / MINOR:g}" if isinstance(v, int) else str(v).casefold() for v in stated)
     words = task.instruction.casefold()
     for what, value in found_out(schema, task, gold):
         spelt = str(value).casefold()

@@ -290,6 +290,13 @@ def test_a_record_tells_how_its_task_was_made():
     assert run("verify", "a.json").startswith("success")
 
 
+def test_a_record_of_another_task_of_that_number_is_refused(home, all_tasks):
+    world, task = all_tasks[0]
+    file = recorded(home, world, task)
+    said = refused("verify", file, "--store", home, "--task-profile", "hard", "--n", 3, code=2)
+    assert "another task than this" in said or "no task named" in said
+
+
 def test_what_cannot_be_judged_has_status_2(home, all_tasks):
     world, task = writing(all_tasks)
     where = ("--store", home)
@@ -481,6 +488,17 @@ def test_files_that_are_none():
     assert "did you mean 'part'" in refused("diff", one, one, "--table", "prat")
     with pytest.raises(UnknownName):
         compared(one, one, ["nothing"])
+
+
+# --- export
+
+
+def test_export_of_questions(home):
+    said = run("export", home, "--format", "nestful", "--out", "questions.jsonl")
+    lines = Path("questions.jsonl").read_text().splitlines()
+    assert said.startswith(f"{len(lines)} samples are in questions.jsonl; tasks left out: ")
+    assert len(lines) + sum(map(int, re.findall(r"(\d+) because", said))) == N * TASKS
+    assert "exists already" in refused("export", home, "--format", "nestful", "--out", "questions.jsonl")
 
 
 # --- lines

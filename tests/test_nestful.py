@@ -15,7 +15,7 @@ import pytest
 
 import worlddb
 from worlddb.errors import StoreError
-from worlddb.export.functions import LONGEST, Figure, Function, Functions, Leader, Lookup, Meaning, Part, Sum
+from worlddb.export.functions import LONGEST, Figure, Function, Functions, Leader, Lookup, Meaning, Part, Arithmetic
 from worlddb.export.nestful import DISTRACTORS, calls_of, distractors, export, lines_of, sample_of
 from worlddb.gate import tasks_of
 from worlddb.schema.rules import quote
@@ -53,7 +53,7 @@ class Interpreter:
         return results[f"{calls[-1]['label']}.result$"]
 
     def value(self, meaning: Meaning, given: list[Any]) -> Any:
-        if isinstance(meaning, Sum):
+        if isinstance(meaning, Arithmetic):
             return SUMS[meaning.op](*given)
         if isinstance(meaning, Lookup):
             found = [self.key(meaning.table, r) for r in self.looked(meaning, given)]

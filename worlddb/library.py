@@ -24,8 +24,8 @@ def folder(name: str) -> Path:
 
 
 NOT_GROWN_FROM = (
-    "api.yaml", "bars.yaml", "deeds.yaml", "domain.schema.json", "lexicon.yaml", "personas.yaml", "rows.yaml", "task-profiles.yaml",
-    "verbs.yaml",
+    "api.yaml", "bars.yaml", "domain.schema.json", "task-profiles.yaml", "verbs.yaml",
+    "deeds.yaml", "lexicon.yaml", "personas.yaml", "rows.yaml",
 )  # fmt: skip
 """Files of schemas/ that judge, describe or name tools, or word tasks, and do not decide what grows."""
 

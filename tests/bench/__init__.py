@@ -6,6 +6,8 @@
     naive.py      what a competent newcomer would write with SQLModel, Faker and plain SQLite
     stages.py     stages inside one process: schema, values, populate, image, generate
     commands.py   stages by the command line: spawn, use, startup
+    act.py        calls, resets and episodes of agents
+    judge.py      verdicts, episodes with their verdict, tasks through the gate
     report.py     the result as a table
 
 Nothing here fails because something is slow.

@@ -64,5 +64,17 @@ BUDGETS: dict[str, dict[str, Any]] = {
         "says": "9-step episode, everything included: 50 µs at best, 200 µs for 5,000 a second",
     },
     "act.rate": {"limit": 5000, "says": "at least 5,000 episodes a second and core; stretch 10,000"},
+    **{
+        f"judge.verdict.{n}.{size}": {"limit": 100, "says": "verdict: at most 100 µs typical, at any size"}
+        for size in ("default", "large", "huge")
+        for n in (0, 1, 5)
+    },
+    "judge.episode": {"limit": 200, "says": "9-step episode with reset and verdict: 200 µs for 5,000 a second"},
+    "judge.rate": {"limit": 5000, "says": "at least 5,000 episodes a second and core, verdict included"},
+    "judge.gold.verdict": {"limit": 100, "says": "verdict: at most 100 µs typical"},
+    "judge.task.default": {
+        "limit": 30,
+        "says": "12,000 admitted tasks in at most 3 minutes on 2 cores: 30 ms of CPU a task",
+    },
     "act.asleep": {"limit": 2147, "says": "at least 500,000 suspended episodes per GiB"},
 }

@@ -95,8 +95,15 @@ def _judged_record(data: bytes, task: str, store: Path | None, options: dict[str
     wanted = task or record.task
     if not wanted:
         raise BadRequest("the trajectory does not say its task; add --task hotel-12/3")
-    found = find_tasks(_world_of(wanted), store, **{**options, **_made(data, given)})
-    return judge(record, found, found.task(wanted))
+    notes = _notes(data)
+    made = {k: notes[k] for k, kind in _MADE.items() if k not in given and isinstance(notes.get(k), kind)}
+    found = find_tasks(_world_of(wanted), store, **{**options, **made})
+    judged = found.task(wanted)
+    if notes.get("skeleton", judged.card.skeleton) != judged.card.skeleton:
+        raise BadRequest(
+            f"the trajectory is one of another task than this {wanted}; add the --store or options of its tasks"
+        )
+    return judge(record, found, judged)
 
 
 def _world_of(task: str) -> str:
@@ -108,13 +115,12 @@ def _world_of(task: str) -> str:
     return world
 
 
-def _made(data: bytes, given: set[str]) -> dict[str, Any]:
-    """How world and task were made, by the record itself where the command line does not say."""
+def _notes(data: bytes) -> dict[str, Any]:
+    """What a record says beside its trajectory."""
     import orjson
 
     record = orjson.loads(data)
-    known = record if isinstance(record, dict) else {}
-    return {k: known[k] for k, kind in _MADE.items() if k not in given and isinstance(known.get(k), kind)}
+    return record if isinstance(record, dict) else {}
 
 
 def _judged_databases(

@@ -216,4 +216,5 @@ def _recorded(task: Task, episode: Episode, made: dict[str, Any]) -> str:
     from worlddb.episode.solve import submitted
 
     data = msgspec.to_builtins(record_of(episode, submitted(task)))
+    data["skeleton"] = task.card.skeleton
     return msgspec.json.format(msgspec.json.encode({**data, **made}), indent=2).decode() + "\n"

@@ -67,13 +67,13 @@ class Leader(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=
     of: Lookup | None = None
 
 
-class Sum(msgspec.Struct, frozen=True, kw_only=True, tag="sum"):
+class Arithmetic(msgspec.Struct, frozen=True, kw_only=True, tag="arithmetic"):
     """plus, minus, times, percent, days_after, days_between of two values."""
 
     op: str
 
 
-Meaning: TypeAlias = Lookup | Part | Figure | Leader | Sum
+Meaning: TypeAlias = Lookup | Part | Figure | Leader | Arithmetic
 
 
 class Slot(NamedTuple):
@@ -132,7 +132,7 @@ class Functions:
                 return self._figure(meaning)
             case Leader():
                 return self._leader(meaning)
-        return Function(*_SUMS[meaning.op], meaning)
+        return Function(*_ARITHMETIC[meaning.op], meaning)
 
     # --- words
 
@@ -253,7 +253,7 @@ class Functions:
             for meaning in self._usual(table):
                 function = self.of(meaning)
                 found[function.name] = function
-        found |= {f.name: f for f in (self.of(Sum(op=op)) for op in _SUMS)}
+        found |= {f.name: f for f in (self.of(Arithmetic(op=op)) for op in _ARITHMETIC)}
         return tuple(found.values())
 
     def _usual(self, table: Table) -> list[Meaning]:
@@ -298,7 +298,7 @@ _NOTES = {
     "ne": "; any other", "ge": "; this or more", "gt": "; more than this", "le": "; this or less", "lt": "; less than this",
 }  # fmt: skip
 _NUMBERS = (Slot("number", "First number"), Slot("number", "Second number"))
-_SUMS: dict[str, tuple[str, str, tuple[Slot, ...], Slot]] = {
+_ARITHMETIC: dict[str, tuple[str, str, tuple[Slot, ...], Slot]] = {
     "plus": ("add", "Add two numbers.", _NUMBERS, Slot("number", "Their sum")),
     "minus": ("subtract", "Subtract the second number from the first.", _NUMBERS, Slot("number", "The difference")),
     "times": ("multiply", "Multiply two numbers.", _NUMBERS, Slot("number", "Their product")),

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from worlddb.errors import StoreError
-from worlddb.export.functions import Figure, Function, Functions, Leader, Lookup, Meaning, Part, Sum
+from worlddb.export.functions import Figure, Function, Functions, Leader, Lookup, Meaning, Part, Arithmetic
 from worlddb.files import partial_path, publish, unwritable
 from worlddb.rng import Stream
 from worlddb.schema.model import Schema
@@ -120,6 +120,8 @@ def calls_of(functions: Functions, plan: Plan) -> tuple[list[dict[str, Any]], li
         raise Unfit("its answer is no single value")
     compiler = _Compiler(functions, plan)
     compiler.value(plan.asked.what[0])
+    if not compiler.calls:
+        raise Unfit("it takes no call")
     return compiler.calls, compiler.used
 
 
@@ -145,14 +147,16 @@ class _Compiler:
         of, given = self._rows(node)
         return self.call(Part(table=node.table, column=expr.column, many=node.many, of=of), *given)
 
-    def node(self, name: str) -> str:
-        """The reference to what a node stands for: keys of rows, or a value."""
+    def node(self, name: str) -> Any:
+        """What a node stands for, keys of rows or a value: the reference to a call, or a stated key."""
         node = self.plan[name]
         if isinstance(node, Find):
+            if (key := self._key(node)) is not None:
+                return self.value(key)
             lookup, given = self._lookup(node)
             return self.call(lookup, *given)
         if isinstance(node, Calc):
-            return self.call(Sum(op=node.op), self.value(node.left), self.value(node.right))
+            return self.call(Arithmetic(op=node.op), self.value(node.left), self.value(node.right))
         if not isinstance(node, Fold | Group):
             raise Unfit("it depends on a comparison")
         rows = self.plan[node.of]
@@ -165,9 +169,17 @@ class _Compiler:
 
     def _rows(self, find: Find) -> tuple[Lookup | None, list[Any]]:
         """Rows that are wanted for one thing only are looked up by the very function that gives it; else by their keys."""
-        if len(self._purposes[find.name]) == 1:
+        if len(self._purposes[find.name]) == 1 and self._key(find) is None:
             return self._lookup(find)
         return None, [self.node(find.name)]
+
+    def _key(self, find: Find) -> Expr | None:
+        """The key of a row that is known by nothing else: there is nothing to look up."""
+        own = self.schema[find.table].primary_key
+        if find.many or find.free or len(find.where) != 1:
+            return None
+        (where,) = find.where
+        return where.value if where.op == "eq" and (where.column,) == own else None
 
     @cached_property
     def _purposes(self) -> dict[str, set[tuple[str, str]]]:

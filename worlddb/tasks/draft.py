@@ -289,6 +289,26 @@ class Draft:
         column = columns.archived(table)
         return bool(column) and any(r[column] is not None for r in rows)
 
+    def anyone(self, table: str, row: Row, most: int) -> str | None:
+        """Leave the choice among 2 to `most` rows that share what `row` is: 'any free driver'.  None is archived."""
+        home = self.schema[table]
+        if not self.ground.readers[table]:
+            return None
+        shared = [c.key for c in columns.choices(home)] + [f.columns[0] for f in self.ground.parents(home)]
+        fit = []
+        for column in shared:
+            same = self.ground.of(table, column, row[column]) if row[column] is not None else []
+            if 2 <= len(same) <= most and not self._put_away(home, same):
+                fit.append(column)
+        if not fit:
+            return None
+        column = self.stream.pick(fit)
+        link = next((f for f in self.ground.parents(home) if f.columns == (column,)), None)
+        if link is None:
+            return self.find(table, self.equals(home, home[column], row), free=True)
+        parent = self.refer(link.table, self._parent(link, row), 0)
+        return self.find(table, Where(column=column, value=self.key(parent)), free=True) if parent else None
+
     # --- sets
 
     def gather(self, table: str, least: int, most: int, depth: int = 0, *, seed: Row | None = None) -> str | None:

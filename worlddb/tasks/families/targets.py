@@ -15,7 +15,7 @@ from worlddb.tasks import columns
 from worlddb.tasks.draft import Draft
 from worlddb.tasks.effects import effect_of
 from worlddb.tasks.families import values
-from worlddb.tasks.families.trial import Outcome, doable, outcomes
+from worlddb.tasks.families.trial import Outcome, doable, outcome, outcomes
 from worlddb.tasks.ground import Ground, flat
 from worlddb.tasks.plan import Const, Find, Of, Where
 from worlddb.tasks.reckon import Row
@@ -23,6 +23,10 @@ from worlddb.tools.model import Param, Tool
 
 TRIES = 6
 """Calls that are tried before a tool is given up for this task."""
+FREE = 0.6
+"""The share of references that are left to the agent to choose, where several rows would do."""
+CHOICES = 12
+"""Rows among which the choice is left at most."""
 SOUNDED = 60
 """Rows that a tool is tried on to learn which it takes."""
 
@@ -364,7 +368,7 @@ def arguments(
         if named and key in named:
             said[key] = named[key]
             continue
-        name = draft.refer(table, row, depth)
+        name = _whoever(draft, found, key) or draft.refer(table, row, depth)
         if name is None or name in used:
             return None
         used.add(name)
@@ -373,6 +377,27 @@ def arguments(
         param = next(p for p in flat(found.tool.params) if p.key == key)
         said[key] = Const(value=value, table=param.table, column=param.column)
     return said
+
+
+def _whoever(draft: Draft, found: Target, key: str) -> str | None:
+    """Now and then the choice of a row that a call only refers to is left open; all that would do must work."""
+    ground, (table, row) = draft.ground, found.rows[key]
+    first = next(iter(found.rows))
+    if key == first or not draft.stream.chance(FREE):
+        return None
+    mark = draft.mark()
+    name = draft.anyone(table, row, CHOICES)
+    if name is None:
+        return None
+    call = _keys(ground, found.rows) | found.stated
+    where = next(n for n in draft.nodes if n.name == name).where  # type: ignore[union-attr]
+    rows = ground.meeting(table, [(w.column, w.op, draft.wanted(w)) for w in where])
+    others = {v for k, v in call.items() if k != key}
+    keys = [r[ground.schema[table].primary_key[0]] for r in rows]
+    if others & set(keys) or not all(outcome(ground, found.tool, call | {key: k}).works for k in keys):
+        draft.back(mark)
+        return None
+    return name
 
 
 def within(draft: Draft, parent: str, table: Table, link: ForeignKey, row: Row) -> str | None:

@@ -148,8 +148,8 @@ class Deeds:
         if last.startswith("reassign_"):
             return [p.replace("{from}", f"{{{keys[0]}}}").replace("{to}", f"{{{keys[1]}}}") for p in kinds["reassign"]]
         if last == "adjust_prices":
-            group = next(k for k in keys if k != "percent")
-            return [f"change the prices of all <nouns> of {{{group}}} by {{percent}} percent"]
+            groups = [f"of {{{k}}} " for k in keys if k != "percent"]
+            return [f"change the prices of all <nouns> {of}by {{percent}} percent" for of in (groups or [""])]
         if "ids" in keys:
             return [*kinds["bulk"], *(["delete {ids}", "remove {ids}"] if last == "bulk_delete" else [])]
         return []

@@ -18,7 +18,7 @@ from worlddb.semantics.pools import load_pools
 from worlddb.semantics.types import is_a, semantic_type
 from worlddb.tasks.say import terms
 from worlddb.tasks.say.lexer import Text
-from worlddb.tools.words import Vocabulary, plain, plural, state_word
+from worlddb.tools.words import Vocabulary, plain, plural, singular, state_word
 
 Pair = tuple[str, str]
 PREPOSITIONS = frozenset(
@@ -427,23 +427,34 @@ class Lexicon:
 
 
 def several(label: str) -> str:
-    """The plural of a label."""
-    head, of, rest = label.partition(" of ")
-    return f"{plural(head.replace(' ', '_')).replace('_', ' ')}{of}{rest}" if '"' not in label else f"{label} (all)"
+    """The plural of a label: that of its head ('dates of birth'), and what is no singular as it is ('steps planned')."""
+    if label.startswith('"'):
+        name, _, rest = label[1:].partition('" ')
+        return f'"{name}" {several(rest)}'
+    head, link, rest = label, "", ""
+    for word in (" of ", " in "):
+        head, found, after = head.partition(word)
+        link, rest = (found, after) if found else (link, rest)
+    last = head.rpartition(" ")[2]
+    if last.endswith("ed") or singular(last) != last:
+        return label
+    return f"{plural(head.replace(' ', '_')).replace('_', ' ')}{link}{rest}"
 
 
 def _awkward(label: str) -> bool:
+    """True for a reference whose label is no noun ('checked by', 'renews')."""
     words = label.split(" ")
-    return (
-        any(w in PREPOSITIONS for w in words)
-        or words[0] in ("travels", "replaces", "renews", "follows", "supersedes")
-        or len(label) < 2
+    verb = words[0] == "travels" or (
+        len(words) == 1 and len(label) > 4 and label[-2:] not in ("ss", "us", "is") and singular(label) != label
     )
+    return verb or any(w in PREPOSITIONS for w in words) or len(label) < 2
 
 
 def _sayable(label: str) -> str:
     """A label that stands as a noun; else named as an entry."""
-    return f'"{label}" entry' if _awkward(label) and " of " not in label else label
+    words = label.split(" ")
+    odd = words[0] in PREPOSITIONS or words[-1] in PREPOSITIONS or len(label) < 2
+    return f'"{label}" entry' if odd else label
 
 
 def _adjective(words: str) -> bool:

@@ -21,13 +21,8 @@ def add_lists(rules: Rules) -> None:
     for n in (0, 1):
         holes = {"post": (f"post{n}", "."), "posts": (f"posts{n}", ".")}
         rules.add(f"posts{n}", ["{post}"], holes, _one("post"), lambda lex, ctx, h: (h["post"],))
-        rules.add(
-            f"posts{n}",
-            ["2* {post} {posts}", "3* {post} and {posts}"],
-            holes,
-            _first("post", "posts"),
-            _join("post", "posts"),
-        )
+        rules.add(f"posts{n}", ["2* {post} {posts}"], holes, _first("post", "posts"), _join("post", "posts"))
+        rules.add(f"posts{n}", ["3* {post} and {posts}"], holes, _and, _join("post", "posts"))
     holes = {"adj": ("adj", ""), "adjs": ("adjs", "")}
     rules.add("adjs", ["{adj}"], holes, _one("adj"), lambda lex, ctx, h: (h["adj"],))
     rules.add("adjs", ["{adj} {adjs}", "{adj}, {adjs}"], holes, _first("adj", "adjs"), _join("adj", "adjs"))
@@ -43,6 +38,11 @@ def _one(name: str) -> Callable[..., Holes | None]:
 
 def _first(name: str, rest: str) -> Callable[..., Holes | None]:
     return lambda w, ctx, v, n: {name: v[0], rest: v[1:]} if len(v) > 1 else None
+
+
+def _and(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
+    """'and' stands before conditions, but not before the order in which a set is wanted."""
+    return {"post": v[0], "posts": v[1:]} if len(v) > 1 and v[1][0] != "#order" else None
 
 
 def _join(name: str, rest: str) -> Callable[..., Any]:
