@@ -23,6 +23,8 @@ from worlddb.tasks.shapes import Shape, TaskProfile
 
 Proposal: TypeAlias = Plan | tuple[Plan, Plan] | None
 Propose: TypeAlias = Callable[[Draft, int, int], Proposal]
+PARTS = 7
+"""Requests that are tried for one message."""
 LONG = 5
 """Golds of so many calls are made of several requests, or of large sets."""
 
@@ -100,21 +102,31 @@ class Proposer:
         return FAMILIES[family](draft, depth, max(3, shape.most))
 
     def _several(self, draft: Draft, shape: Shape, depth: int, stream: Stream) -> Plan | None:
-        """Requests, one after the other, until there are about as many calls as asked for."""
+        """Requests, one after the other, until the gold of all of them is as long as asked for."""
         names = [f for f in self.profile.families if f not in ("several", "denied") and _may(f, shape)]
-        if not names:
-            return None
         parts: list[Plan] = []
-        for _ in range(6 if shape.least > 8 else 4):
+        for _ in range(PARTS if names else 0):
             mark = draft.mark()
             plan = FAMILIES[stream.pick(names)](draft, min(depth, 1), 4)
-            if not isinstance(plan, Plan) or _calls(draft) > shape.most:
+            if not isinstance(plan, Plan) or _steps(draft) > shape.most + 1:
+                draft.back(mark)
+                continue
+            whole = join(draft, [*parts, plan])
+            calls = self._length(whole) if whole is not None and parts and _steps(draft) >= shape.least - 1 else 0
+            if shape.least <= calls <= shape.most:
+                return whole
+            if (whole is None and parts) or calls > shape.most:
                 draft.back(mark)
                 continue
             parts.append(plan)
-            if len(parts) > 1 and _calls(draft) >= shape.least:
-                break
-        return join(draft, parts) if len(parts) > 1 else None
+        return None
+
+    def _length(self, plan: Plan) -> int:
+        """Calls of a plan's gold; more than anybody asks for, where the tools cannot do it."""
+        try:
+            return len(enact(self.ground, plan).calls)
+        except (Stuck, BrokenPromise):
+            return 1000
 
 
 def _may(family: str, shape: Shape) -> bool:
@@ -138,5 +150,6 @@ def _usual(family: str, shape: Shape) -> int:
     return 6 if shape.least <= high and low <= shape.most else 1
 
 
-def _calls(draft: Draft) -> int:
+def _steps(draft: Draft) -> int:
+    """About the calls that a gold will have."""
     return sum(isinstance(n, Find | Do) for n in draft.nodes)
