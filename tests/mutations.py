@@ -518,11 +518,11 @@ def wrong_answers(case: Case, dice: random.Random) -> Iterator[tuple[str, Any]]:
     yield "some words", "I have done it."
     if isinstance(value, dict):
         for name, one in value.items():
-            for _, other in _beside(one, dice):
-                yield f"{name} {other!r}", value | {name: other}
+            for what, other in _beside(one, dice):
+                yield f"{what} {name} {other!r}", value | {name: other}
             yield f"{name} left out", {k: v for k, v in value.items() if k != name}
         return
-    yield from ((f"{other!r}", other) for _, other in _beside(value, dice))
+    yield from ((f"{what} {other!r}", other) for what, other in _beside(value, dice))
     column = _asked(case)
     if column is not None:
         rows = [r[column[1]] for r in case.ground.table(column[0])]

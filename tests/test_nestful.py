@@ -15,7 +15,7 @@ import pytest
 
 import worlddb
 from worlddb.errors import StoreError
-from worlddb.export.functions import LONGEST, Figure, Function, Functions, Leader, Lookup, Meaning, Part, Arithmetic
+from worlddb.export.functions import LONGEST, Arithmetic, Figure, Function, Functions, Leader, Lookup, Meaning, Part
 from worlddb.export.nestful import DISTRACTORS, calls_of, distractors, export, lines_of, sample_of
 from worlddb.gate import tasks_of
 from worlddb.schema.rules import quote
@@ -65,12 +65,12 @@ class Interpreter:
         if isinstance(meaning, Figure):
             return figure(meaning.by, [r[meaning.column] if meaning.column else 1 for r in rows])
         assert isinstance(meaning, Leader)
-        groups = {r[meaning.column] for r in rows if r[meaning.column] is not None}
-        figures = {
-            g: figure(meaning.by, [r[meaning.over] if meaning.over else 1 for r in rows if r[meaning.column] == g])
-            for g in groups
-        }
-        best = (max if meaning.desc else min)(v for v in figures.values() if v is not None)
+        members: dict[Any, list[Any]] = {}
+        for row in rows:
+            if row[meaning.column] is not None and (not meaning.over or row[meaning.over] is not None):
+                members.setdefault(row[meaning.column], []).append(row[meaning.over] if meaning.over else 1)
+        figures = {group: figure(meaning.by, values) for group, values in members.items()}
+        best = (max if meaning.desc else min)(figures.values())
         (winner,) = [g for g, v in figures.items() if v == best]
         return winner
 

@@ -14,7 +14,7 @@ from worlddb.errors import BrokenFile
 from worlddb.rng import Stream
 from worlddb.tasks import say as saying
 from worlddb.tasks.ground import Ground
-from worlddb.tasks.plan import Asked, Const, Do, Find, Fold, Of, Plan, Where
+from worlddb.tasks.plan import Asked, Calc, Const, Do, Find, Fold, Of, Plan, Where
 from worlddb.tasks.say import Lexicon, Said, Unread, Unsaid, read, same, say
 from worlddb.tasks.say.forms import phrases
 from worlddb.tasks.say.grammar import Rules, alternatives
@@ -155,6 +155,20 @@ def test_a_refusal_changes_no_word_and_none_is_asked_without_words() -> None:
         said = say(lexicon, ground.toolset, wrong, Stream(i)).text
         assert any(c in said.lower() for c in closings), said
     assert any(any(c in t.lower() for c in closings) for t in texts_of(right))  # so that it tells nothing
+
+
+def test_one_day_is_no_days_and_ids_have_no_commas() -> None:
+    payment = Where(column="id", value=Const(value=5017, table="payment", column="id"))
+    when = Calc(
+        name="k",
+        op="days_after",
+        left=Of(node="p", column="created_at"),
+        right=Const(value=-1, table="", column="number"),
+    )
+    found = Find(name="p", table="payment", where=(payment,))
+    texts = texts_of(Plan(family="x", nodes=(found, when), asked=Asked(shape="value", what=(Of(node="k"),))))
+    assert all(re.search(r"(one|the) day before", t) for t in texts), texts
+    assert all("5017" in t for t in texts), texts
 
 
 def test_a_text_without_a_meaning_is_refused() -> None:

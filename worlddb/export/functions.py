@@ -57,7 +57,10 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=
 
 
 class Leader(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="leader"):
-    """The value of a column that has the greatest or least figure among rows grouped by it."""
+    """The value of a column that has the greatest or least figure among rows grouped by it.
+
+    Rows with NULL there, or in the column that is added up, do not count; who has no other rows is no group.
+    """
 
     table: str
     column: str
@@ -239,9 +242,10 @@ class Functions:
             kind = "total" if meaning.by == "sum" else "average"
             most = f"{'highest' if meaning.desc else 'lowest'}_{kind}_{self._field(t, meaning.over)}_of"
         said = f"find the {plain(field)} with the {plain(most)} {rows.said.removeprefix('the ')}."
-        return Function(
-            f"find_{field}_with_{most}_{rows.name}", said, rows.slots, self._value(t, meaning.column), meaning
-        )
+        if meaning.over:
+            said += f" Rows without {article(plain(self._field(t, meaning.over)))} do not count."
+        name = f"find_{field}_with_{most}_{rows.name}"
+        return Function(name, said, rows.slots, self._value(t, meaning.column), meaning)
 
     # --- all that one might be offered
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from worlddb.errors import StoreError
-from worlddb.export.functions import Figure, Function, Functions, Leader, Lookup, Meaning, Part, Arithmetic
+from worlddb.export.functions import Arithmetic, Figure, Function, Functions, Leader, Lookup, Meaning, Part
 from worlddb.files import partial_path, publish, unwritable
 from worlddb.rng import Stream
 from worlddb.schema.model import Schema

@@ -276,6 +276,8 @@ def _split_days(sign: int) -> Callable[..., Holes | None]:
             or t[3][1] * sign <= 0
         ):
             return None
+        if "days" in n and abs(t[3][1]) == 1:
+            return None
         return {"left": t[2], "days": abs(t[3][1])}
 
     return split

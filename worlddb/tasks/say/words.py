@@ -90,6 +90,8 @@ def spellings(lex: Lexicon, place: Pair, value: Any) -> list[str]:
         if kind == "time":
             return list(values.clocks(value))
         return list(values.texts(value))
+    if kind in ("key", "link"):
+        return [str(value)]
     found = list(values.numbers(value, kind == "money"))
     if kind == "money" and lex.currency:
         code, sign = lex.currency, lex.symbol
