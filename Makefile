@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine with Python >= 3.11 and make:
 #   make worlds   grow 1,000 worlds, export them, and answer one question about them
 #   make test     run every check
-# Others: make bench (speed, as JSON), make campaign (slow property tests),
+# Others: make bench (speed, as JSON), make campaign (slow property tests), make tasks-survey (tasks proved and counted),
 # make mcp-matrix (the MCP server and clients of other versions), make golden (accept new hashes), make clean
 
 PYTHON ?= python3
@@ -11,7 +11,7 @@ OUT ?= data/out
 N ?= 1000
 QUERY := SELECT domain, count(*) AS worlds, sum(rows) AS rows, round(avg(tables), 1) AS tables FROM worlds GROUP BY domain ORDER BY rows DESC LIMIT 8
 
-.PHONY: install worlds test lint bench campaign mcp-matrix golden sample clean
+.PHONY: install worlds test lint bench campaign tasks-survey mcp-matrix golden sample clean
 
 install: $(VENV)/.installed
 
@@ -39,6 +39,9 @@ bench: install
 
 campaign: install
 	$(BIN)/python -m pytest -n 2 -q -m campaign
+
+tasks-survey: install
+	$(BIN)/python -m tests.task_survey
 
 mcp-matrix: install
 	$(BIN)/python -m tests.mcp_matrix

@@ -23,7 +23,7 @@ from worlddb.tasks.enact import Gold, enact
 from worlddb.tasks.goal import Answer, Goal
 from worlddb.tasks.ground import Ground, flat
 from worlddb.tasks.model import Task
-from worlddb.tasks.plan import Find
+from worlddb.tasks.plan import Const, Find, Of
 from worlddb.tools.keys import call_of
 from worlddb.tools.model import Param, Result, Tool
 from worlddb.tools.session import Session, Start
@@ -450,17 +450,20 @@ def other_branch(case: Case, dice: random.Random) -> Iterator[tuple[str, list[St
     for do in dos.values():
         if any(case.task.gold[s.origin].node == do.name for s in case.steps) or do.each:
             continue
-        known = case.golds[0].known
-        arguments: dict[str, Any] = {}
-        for key, given in do.arguments.items():
-            value = getattr(given, "value", None)
-            if hasattr(given, "node") and known[given.node].rows and getattr(given, "column", ""):
-                value = known[given.node].rows[0].get(given.column)
-            elif hasattr(given, "node"):
-                value = known[given.node].value
-            arguments[key] = value
+        arguments = {k: _found(case, given) for k, given in do.arguments.items()}
         yield f"{do.tool} instead", [*held, Step(do.tool, arguments)]
         yield f"{do.tool} besides", [*case.steps, Step(do.tool, arguments)]
+
+
+def _found(case: Case, given: Any) -> Any:
+    """What an argument of a plan comes to, as far as reading tells."""
+    known = case.golds[0].known
+    if isinstance(given, Const):
+        return given.value
+    if not isinstance(given, Of) or given.node not in known:
+        return None
+    node = known[given.node]
+    return node.rows[0].get(given.column) if given.column and node.rows else node.value
 
 
 def extra_write(case: Case, dice: random.Random) -> Iterator[tuple[str, list[Step]]]:

@@ -256,9 +256,7 @@ class _Isomorphism:
         fits, must = self._referring(name, a, b)
         if not fits or not all(self._settle(r, m) for r, m in must):
             return False
-        return all(
-            self._old(kind, i, a, b) for kind, i, a, b in zip(self.specs[name].kinds, before, a, b, strict=True)
-        )
+        return all(self._old(kind, i, a, b) for kind, i, a, b in zip(self.specs[name].kinds, before, a, b, strict=True))
 
     def _unmoved(self, name: str, before: Row | None, a: Row, b: Row) -> bool:
         """A link of the same number, and the same rows linked."""
@@ -398,6 +396,8 @@ def informed(session: Session, needs: Sequence[Sequence[Sequence[Place]]]) -> bo
     known = reads_of(session)
     if all(any(set(way) <= known for way in ways) for ways in needs):
         return True
-    if any(e.result.ok and isinstance(e.result.data, dict) and "rows_changed" in e.result.data for e in session.journal):
+    if any(
+        e.result.ok and isinstance(e.result.data, dict) and "rows_changed" in e.result.data for e in session.journal
+    ):
         raise Undecided
     return False

@@ -80,9 +80,10 @@ def pair(draft: Draft, depth: int, size: int) -> Asked | None:
         if name is None:
             return None
         where.append(Where(column=link.columns[0], value=draft.key(name)))
+    mark = draft.mark()
     many = draft.find(table.key, *where, many=True)
     if len(draft.rows(many)) == 1:
-        draft.back(draft.mark() - 1)
+        draft.back(mark)
         return value_of(draft, table, draft.find(table.key, *where))
     return figure_of(draft, table, many)
 
@@ -167,6 +168,7 @@ def those(draft: Draft, depth: int, size: int) -> Asked | None:
 def first(draft: Draft, depth: int, size: int) -> Asked | None:
     """The first few of a set in an order."""
     table = table_with(draft, columns.ranks)
+    mark = draft.mark()
     name = draft.gather(table.key, 4, 60, depth) if table else None
     if table is None or name is None:
         return None
@@ -180,7 +182,8 @@ def first(draft: Draft, depth: int, size: int) -> Asked | None:
             options.append(column)
     if not options:
         return None
-    draft.back(draft.mark() - 1)
+    if draft.mark() > mark and draft.nodes[-1] is find:  # the set alone is not meant, unless another request spoke of it
+        draft.back(draft.mark() - 1)
     name = draft.find(table.key, *find.where, many=True, sort=draft.stream.pick(options).key, desc=desc, take=take)
     return listed(draft, table, name, "list") or figure_of(draft, table, name)
 
@@ -217,10 +220,11 @@ def through(draft: Draft, depth: int, size: int) -> Asked | None:
     lower = belonging(draft, table)
     if lower and len(draft.rows(name)) <= WIDE and draft.stream.chance(0.4):
         child, link = draft.stream.pick(lower)
+        mark = draft.mark()
         below = draft.find(child.key, Where(column=link.columns[0], op="in", value=keys_of(draft, name)), many=True)
         if len(draft.rows(below)) > 1 and not put_away(draft, child, below):
             return figure_of(draft, child, below)
-        draft.back(draft.mark() - 1)
+        draft.back(mark)
     return figure_of(draft, table, name)
 
 
@@ -280,11 +284,12 @@ def both(draft: Draft, depth: int, size: int) -> Asked | None:
         if len(draft.rows(many)) < 2:
             return None
         where.append(Where(column=parent.primary_key[0], op="in", value=Each(node=many, column=inner.columns[0])))
+    mark = draft.mark()
     found = draft.find(parent.key, *where, many=True)
     if put_away(draft, parent, found):
         return None
     if len(draft.rows(found)) == 1:
-        draft.back(draft.mark() - 1)
+        draft.back(mark)
         return value_of(draft, parent, draft.find(parent.key, *where))
     return listed(draft, parent, found, "set")
 

@@ -401,7 +401,12 @@ def _whoever(draft: Draft, found: Target, key: str) -> str | None:
 
 
 def within(draft: Draft, parent: str, table: Table, link: ForeignKey, row: Row) -> str | None:
-    """Name a row among those that belong to a row that has a name already; the name of its Find, or None."""
+    """Name a row among those that belong to a row that has a name already; the name of its Find, or None.
+
+    A parent that the agent chooses names nothing: it may be another one.
+    """
+    if any(isinstance(n, Find) and n.name == parent and n.free for n in draft.nodes):
+        return None
     own = Where(column=link.columns[0], value=draft.key(parent))
     same = draft.ground.of(table.key, link.columns[0], row[link.columns[0]])
     if len(same) == 1:
