@@ -21,19 +21,21 @@ from worlddb.episode.verify import UNANSWERED, Trail, verdict_on
 from worlddb.schema.model import Schema
 from worlddb.tasks.answer import MINOR, column_of
 from worlddb.tasks.enact import Gold, enact
-from worlddb.tasks.forms import SILENT, forms_of, window_of
+from worlddb.tasks.forms import Form, forms_of, window_of
 from worlddb.tasks.ground import Ground, flat
 from worlddb.tasks.model import Task
 from worlddb.tasks.plan import Const, Each, Of, parts, uses
 from worlddb.tools.keys import call_of
 from worlddb.tools.session import Session, Start
-from worlddb.world.diff import Change, Diff, Key
+from worlddb.world.diff import Change, Diff, Key, Row
 
 OTHERWISE = Start(clock=2 * 86_400 + 77, ids=4_000)
 """Another beginning: neither the clock (within the three days for which tasks are made) nor running numbers may matter."""
 DAY = 86_400
 RANDOM_CALLS, SPRAYED, REMOVED = 12, 25, 200
 REMOVERS = ("delete", "archive")
+MADE = ("key", "minted", "bookkeeping")
+"""Classes of columns whose values the server makes, and nobody judges."""
 WORDY = 3
 """Values of fewer letters or digits are in any text by chance."""
 
@@ -181,11 +183,17 @@ def told(schema: Schema, diff: Diff) -> list[Any]:
     forms = forms_of(schema)
     found = []
     for change in diff:
-        kept = [i for i, kind in enumerate(forms[change.table].classes) if kind not in SILENT]
-        before, after = ([row[i] for i in kept] if row else None for row in change[2:])
+        before, after = (_judged(forms[change.table], row) for row in (change.before, change.after))
         if before != after:
             found.append([change.table, key_of(change), before, after])
     return sorted(found, key=repr)
+
+
+def _judged(form: Form, row: Row | None) -> list[Any] | None:
+    """A row without numbers and moments that the server makes; of its moments, whether there is one."""
+    if row is None:
+        return None
+    return [v is None if k == "clock" else v for k, v in zip(form.classes, row, strict=True) if k not in MADE]
 
 
 def key_of(change: Change) -> Key:

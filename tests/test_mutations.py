@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import msgspec
 import pytest
 
 from tests.mutations import OPERATORS, Case, bench, mutants
 from tests.oracle import Undecided
+from worlddb.tasks.goal import Alternative
 
 SEEDS = (0, 1, 5, 13, 28)
 LEAST = 0.99
@@ -72,6 +74,16 @@ def check(found: Score, least: int) -> None:
 
 def test_mutants_are_killed() -> None:
     check(score(c for seed in SEEDS for c in bench(seed).cases), 3)
+
+
+def test_a_careless_verdict_would_be_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were goals to tolerate a column or to take any answer, mutants would survive."""
+    cases = [c for c in bench(SEEDS[0]).cases if c.writes][:4]
+    for case in cases:
+        every = tuple((t.key, "") for t in case.schema.tables)
+        lax = msgspec.structs.replace(case.task.goal, tolerated=every, alternatives=(Alternative(),))
+        monkeypatch.setattr(case, "task", msgspec.structs.replace(case.task, goal=lax))
+    assert score(cases).survivors
 
 
 @pytest.mark.campaign
