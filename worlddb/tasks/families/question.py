@@ -200,7 +200,7 @@ def top(draft: Draft, depth: int, size: int) -> Asked | None:
     sums = columns.sums(child)
     by = draft.stream.pick(("count", "sum", "sum", "mean")) if sums else "count"
     over = draft.stream.pick(sums).key if by != "count" else ""
-    desc = by == "count" or draft.stream.chance(0.7)
+    desc = by != "mean" or draft.stream.chance(0.7)
     group = draft.add(Group(name="", of=name, column=link.columns[0], by=by, over=over, desc=desc))
     return value_of(draft, table, draft.find(table.key, Where(column=table.primary_key[0], value=Of(node=group))))
 
