@@ -40,15 +40,12 @@ from typing import TYPE_CHECKING, Any
 from worlddb.version import __version__
 
 if TYPE_CHECKING:
-    from worlddb.episode.play import Episode
-    from worlddb.episode.verdict import Verdict
     from worlddb.episode.play import Episode, judge
     from worlddb.episode.verdict import Verdict
     from worlddb.errors import WorlddbError
     from worlddb.schema.model import Schema
     from worlddb.spawner import spawn
     from worlddb.store import Store, open_store
-    from worlddb.tasks.model import Task
     from worlddb.tasks.model import Task
     from worlddb.tools.model import Result, Tool
     from worlddb.tools.perturb import Perturbation

@@ -17,10 +17,10 @@ import zstandard
 from tests.bench.budgets import BUDGETS
 from tests.bench.measure import Figure, Row, Way, cpu_seconds, plain, side_by_side, spread
 from tests.bench.subject import Subject, describe, replaced, subjects
+from worlddb.codecs import LEVEL, Codec
 from worlddb.library import folder
 from worlddb.schema.ddl import ddl
 from worlddb.schema.grow import grow
-from worlddb.store import LEVEL, Codec
 from worlddb.world import fill as filling
 from worlddb.world import generate as generating
 from worlddb.world import image

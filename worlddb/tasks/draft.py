@@ -128,6 +128,7 @@ class Draft:
         return Of(node=name, column=self.table_of(name).primary_key[0])
 
     def wanted(self, where: Where) -> tuple[Any, ...]:
+        """The values that a condition compares with."""
         if isinstance(where.value, Each):
             return tuple(r[where.value.column] for r in self._rows[where.value.node])
         if where.value is not None:

@@ -14,7 +14,7 @@ import orjson
 from worlddb.tasks.forms import tells
 from worlddb.tasks.ground import Ground
 from worlddb.tasks.model import GoldCall
-from worlddb.tasks.plan import Calc, Const, Do, Each, Expr, Find, Fold, Group, Item, Plan, Test
+from worlddb.tasks.plan import Calc, Const, Do, Each, Expr, Find, Fold, Group, Item, Plan, Test, uses
 from worlddb.tasks.reckon import COMPARE, Row, calculated, folded, grouped
 from worlddb.tasks.routes import Route, Wanted, route_of, tally_of
 from worlddb.tools.keys import call_of, rows_of
@@ -94,14 +94,37 @@ class _Enactor:
 
     def run(self) -> Gold:
         """All nodes, then the answer."""
-        tallied = self._tallied()
-        for node in self.plan.nodes:
-            if not isinstance(node, Do) and node.name not in tallied:
+        tallied, depending = self._tallied(), self._depending()
+        reading = [n for n in self.plan.nodes if not isinstance(n, Do) and n.name not in tallied]
+        for node in reading:
+            if node.name not in depending:
                 self.known[node.name] = self._learn(node)
-        for node in self.plan.dos:
-            self._do(node)
+        for node in reading:
+            if any(self._holds(do) for do in depending.get(node.name, ())):
+                self.known[node.name] = self._learn(node)
+        for do in self.plan.dos:
+            self._do(do)
         answer, sources = self._answer()
         return Gold(tuple(self.calls), self.session, self.known, answer, sources)
+
+    def _depending(self) -> dict[str, list[Do]]:
+        """Node -> the changes that alone need it, where all of them depend on a comparison: it is looked up once that holds."""
+        needed_by: dict[str, list[Do | None]] = {}
+        for what in self.plan.asked.what if self.plan.asked else ():
+            needed_by.setdefault(what.node, []).append(None)
+        for node in reversed(self.plan.nodes):
+            if isinstance(node, Do):
+                for name in uses(node):
+                    sure = name in (node.when, node.unless) or not (node.when or node.unless)
+                    needed_by.setdefault(name, []).append(None if sure else node)
+            else:
+                for name in uses(node):
+                    needed_by.setdefault(name, []).extend(needed_by.get(node.name, ()))
+        return {name: [d for d in dos if d] for name, dos in needed_by.items() if dos and None not in dos}
+
+    def _holds(self, do: Do) -> bool:
+        """True for a change that is made."""
+        return all(self.known[n].value is wanted for n, wanted in ((do.when, True), (do.unless, False)) if n)
 
     def _tallied(self) -> set[str]:
         """Sets that nobody needs to see, because an aggregate says all that is asked of them."""
@@ -226,9 +249,8 @@ class _Enactor:
     # --- changing
 
     def _do(self, do: Do) -> None:
-        for name, wanted in ((do.when, True), (do.unless, False)):
-            if name and self.known[name].value is not wanted:
-                return
+        if not self._holds(do):
+            return
         told = frozenset[int]().union(*(self.known[n].calls for n in (do.when, do.unless, do.each) if n))
         tool = self.ground.toolset.by_key(do.tool)
         if tool is None:

@@ -46,19 +46,21 @@ class Proposer:
         """Family -> tasks that are still wanted of it; a pair of twins is one."""
         self._fruitless: Counter[str] = Counter()
         self._turn = 0
+        self._last: tuple[Plan, bool, Gold] | None = None
 
     def propose(self, shape: Shape) -> tuple[str, tuple[Candidate, ...] | str]:
         """A family, and its candidates (one, or a pair of twins) for a shape, or why there are none."""
         self._turn += 1
         stream = self.stream.child(str(self._turn))
         family = self._family(stream, shape)
-        proposal = self._plans(family, shape, stream)
+        follow = shape.most >= LONG and stream.child("follow").chance(0.5)
+        proposal = self._plans(family, shape, stream, follow)
         if proposal is None:
             self.missed(family)
             return family, "nothing proposed"
         plans = proposal if isinstance(proposal, tuple) else (proposal,)
         try:
-            return family, tuple(self.carry_out(plan, stream, shape) for plan in plans)
+            return family, tuple(self.carry_out(plan, follow=follow) for plan in plans)
         except (Stuck, BrokenPromise) as error:
             self.missed(family)
             return family, error.reason if isinstance(error, Stuck) else "a tie"
@@ -67,15 +69,20 @@ class Proposer:
         """Note that a proposal of a family led to nothing: it comes less often."""
         self._fruitless[family] += 1
 
-    def carry_out(self, plan: Plan, stream: Stream, shape: Shape) -> Candidate:
-        """The candidate of a plan.
+    def carry_out(self, plan: Plan, *, follow: bool = False) -> Candidate:
+        """The candidate of a plan; `follow` as in `enact`.
 
         Raises:
             Stuck: the tools cannot do it.
         """
-        follow = shape.most >= LONG and stream.child("follow").chance(0.5)
-        gold = enact(self.ground, plan, follow=follow)
+        gold = self._gold(plan, follow)
         return Candidate(plan, gold, card_of(self.ground, plan, gold))
+
+    def _gold(self, plan: Plan, follow: bool) -> Gold:
+        """A plan carried out: once, where it is the same one as the last."""
+        if self._last is None or self._last[0] is not plan or self._last[1] is not follow:
+            self._last = (plan, follow, enact(self.ground, plan, follow=follow))
+        return self._last[2]
 
     def _family(self, stream: Stream, shape: Shape) -> str:
         """A family by its weight: more often where it is due and its golds usually are of that length, less often where it
@@ -93,15 +100,15 @@ class Proposer:
         ]
         return stream.weighted(names, weights)
 
-    def _plans(self, family: str, shape: Shape, stream: Stream) -> Proposal:
+    def _plans(self, family: str, shape: Shape, stream: Stream, follow: bool) -> Proposal:
         least, _ = USUAL[family]
         depth = max(0, min(max(self.profile.depth), shape.least - least - stream.below(2)))
         draft = Draft(self.ground, stream.child("draft"))
         if family == "several":
-            return self._several(draft, shape, depth, stream)
+            return self._several(draft, shape, depth, stream, follow)
         return FAMILIES[family](draft, depth, max(3, shape.most))
 
-    def _several(self, draft: Draft, shape: Shape, depth: int, stream: Stream) -> Plan | None:
+    def _several(self, draft: Draft, shape: Shape, depth: int, stream: Stream, follow: bool) -> Plan | None:
         """Requests, one after the other, until the gold of all of them is as long as asked for."""
         names = [f for f in self.profile.families if f not in ("several", "denied") and _may(f, shape)]
         parts: list[Plan] = []
@@ -112,7 +119,9 @@ class Proposer:
                 draft.back(mark)
                 continue
             whole = join(draft, [*parts, plan])
-            calls = self._length(whole) if whole is not None and parts and _steps(draft) >= shape.least - 1 else 0
+            calls = (
+                self._length(whole, follow) if whole is not None and parts and _steps(draft) >= shape.least - 1 else 0
+            )
             if shape.least <= calls <= shape.most:
                 return whole
             if (whole is None and parts) or calls > shape.most:
@@ -121,10 +130,10 @@ class Proposer:
             parts.append(plan)
         return None
 
-    def _length(self, plan: Plan) -> int:
+    def _length(self, plan: Plan, follow: bool) -> int:
         """Calls of a plan's gold; more than anybody asks for, where the tools cannot do it."""
         try:
-            return len(enact(self.ground, plan).calls)
+            return len(self._gold(plan, follow).calls)
         except (Stuck, BrokenPromise):
             return 1000
 

@@ -69,27 +69,16 @@ class TaskProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         """The shape of one task."""
         ranges = [_range(text) for text in self.calls]
         least, most = stream.weighted(ranges, list(self.calls.values()))
-        fan_in = max(
-            (
-                int(n)
-                for n, share in sorted(self.fan_in.items())
-                if stream.chance(self._chance(share, int(n) + 1, least))
-            ),
-            default=0,
-        )
-        fan_out = max(
-            (
-                int(n)
-                for n, share in sorted(self.fan_out.items())
-                if stream.chance(self._chance(share, int(n) + 1, least))
-            ),
-            default=0,
-        )
+        fan_in = self._floor(stream, self.fan_in, 1, least)
+        fan_out = self._floor(stream, self.fan_out, 2, least)
         wide = stream.chance(self._chance(self.wide, 3, least))
-        return Shape(
-            least=least, most=most, writes=stream.chance(self._chance(self.writes, 2, least)), width=2 if wide else 1, fan_in=fan_in,
-            fan_out=fan_out,
-        )  # fmt: skip
+        writes = stream.chance(self._chance(self.writes, 2, least))
+        return Shape(least=least, most=most, writes=writes, width=2 if wide else 1, fan_in=fan_in, fan_out=fan_out)
+
+    def _floor(self, stream: Stream, shares: dict[str, int], more: int, least: int) -> int:
+        """The greatest number whose share the draw falls into; a gold needs so many calls and `more`."""
+        drawn = [int(n) for n, s in sorted(shares.items()) if stream.chance(self._chance(s, int(n) + more, least))]
+        return max(drawn, default=0)
 
     def _chance(self, share: int, needed: int, least: int) -> float:
         """The share among the tasks that are long enough, such that it is `share` percent of all."""

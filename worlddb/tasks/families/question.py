@@ -182,7 +182,9 @@ def first(draft: Draft, depth: int, size: int) -> Asked | None:
             options.append(column)
     if not options:
         return None
-    if draft.mark() > mark and draft.nodes[-1] is find:  # the set alone is not meant, unless another request spoke of it
+    if (
+        draft.mark() > mark and draft.nodes[-1] is find
+    ):  # the set alone is not meant, unless another request spoke of it
         draft.back(draft.mark() - 1)
     name = draft.find(table.key, *find.where, many=True, sort=draft.stream.pick(options).key, desc=desc, take=take)
     return listed(draft, table, name, "list") or figure_of(draft, table, name)

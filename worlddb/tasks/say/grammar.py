@@ -205,6 +205,14 @@ class Grammar:
         return [value for end, value in reader.parse(symbol, None, 0) if end == text.n]
 
 
+STEPS = 20_000
+"""Steps that are taken to read a text: thirty times as many as most take.  What needs more, people would not read either."""
+
+
+class TooInvolved(Exception):
+    """A text that can be taken apart in too many ways."""
+
+
 class _Reader:
     def __init__(self, grammar: Grammar, text: Text) -> None:
         self.words = grammar.words
@@ -215,6 +223,7 @@ class _Reader:
         self.low = text.low
         self.n = text.n
         self.memo: dict[tuple[str, Any, int], list[Reading]] = {}
+        self.left = STEPS
 
     def parse(self, symbol: str, ctx: Any, i: int) -> list[Reading]:
         key = (symbol, ctx, i)
@@ -233,6 +242,9 @@ class _Reader:
         return found
 
     def walk(self, node: _Node, ctx: Any, i: int, holes: Holes, out: dict[Reading, None]) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise TooInvolved(self.text)
         for production in node.done:
             value = production.make(self.lexicon, ctx, holes)
             if isinstance(value, Several):

@@ -19,6 +19,7 @@ from worlddb.tasks.say.grammar import (
     MARK,
     VERBATIM,
     Grammar,
+    TooInvolved,
     Unsayable,
     Writer,
     alternatives,
@@ -34,6 +35,8 @@ from worlddb.tools.words import article
 
 TRIES = 6
 """Wordings that are tried before a plan is given up."""
+WAYS = 64
+"""Ways in which a wording may be taken apart at most, were they all to mean the same."""
 
 
 class Unsaid(WorlddbError):
@@ -106,10 +109,9 @@ class Speech:
             except Unsayable as error:
                 why = str(error)
                 continue
-            readings = self.readings(text)
-            if readings == {wanted}:
+            if self._reads_as(text, wanted):
                 return Said(text, persona, personas[persona]["register"], literals)
-            why = f"{len(readings)} readings: {text}"
+            why = f"another reading, or none: {text}"
         raise Unsaid(f"no wording: {why}")
 
     def _placed(self, whole: Term) -> Term:
@@ -142,14 +144,21 @@ class Speech:
 
     # --- reading
 
-    def readings(self, text: str) -> set[Term]:
-        """What the text can mean: canonical terms."""
-        found = set()
-        for dos, asked in self.grammar.readings(Text(text), "text"):
+    def _reads_as(self, text: str, wanted: Term) -> bool:
+        """True where the text means this and nothing else; a text that can be taken apart in very many ways is not for people."""
+        try:
+            found = self.grammar.readings(Text(text), "text")
+        except TooInvolved:
+            return False
+        if len(found) > WAYS:
+            return False
+        read = False
+        for dos, asked in found:
             t = self.resolved(("plan", dos, asked))
-            if t is not None:
-                found.add(terms.canonical(self.schema, t))
-        return found
+            if t is not None and terms.canonical(self.schema, t) != wanted:
+                return False
+            read |= t is not None
+        return read
 
     def read(self, text: str) -> Plan:
         """The plan that the text means.
@@ -158,7 +167,11 @@ class Speech:
             Unread: it means nothing, or several things.
         """
         found: dict[Term, Term] = {}
-        for dos, asked in self.grammar.readings(Text(text), "text"):
+        try:
+            parsed = self.grammar.readings(Text(text), "text")
+        except TooInvolved:
+            raise Unread(f"too many readings of: {text[:300]}") from None
+        for dos, asked in parsed:
             t = self.resolved(("plan", dos, asked))
             if t is not None:
                 found[terms.canonical(self.schema, t)] = t

@@ -15,7 +15,7 @@ A condition is (column, op, value term | tuple of consts | None).  Reading also 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from worlddb.schema.model import Schema
@@ -230,15 +230,13 @@ def plan(t: Term, family: str = "") -> Plan:
 # --- comparing
 
 
-def walk(t: Any) -> list[Term]:
+def walk(t: Any) -> Iterator[Term]:
     """Every tuple in a term, itself included, from left to right."""
-    found: list[Term] = []
     left = [t] if isinstance(t, tuple) else []
-    while left:  # no recursion: this is asked of every reading, several times
-        part = left.pop()
-        found.append(part)
-        left += [p for p in reversed(part) if type(p) is tuple]
-    return found
+    while left:
+        t = left.pop()
+        yield t
+        left += [part for part in reversed(t) if isinstance(part, tuple)]
 
 
 def mapped(t: Any, change: Callable[[Term], Any]) -> Any:
