@@ -10,6 +10,7 @@ import pytest
 
 import worlddb
 from tests.shop import INSIDE, SHOP, WINDOW, changed, order, random_episode, same_calls, structure
+from worlddb.episode.verify import Trail, verdict_on
 from worlddb.tasks.compile import alternative_of, goal_of, settled
 from worlddb.tasks.forms import forms_of, window_in
 from worlddb.tasks.goal import (
@@ -102,7 +103,11 @@ def test_variables_depend_on_no_key():
 def test_a_junction_with_a_mere_number_is_what_it_links():
     old, new = (3, 1, 8, "2023-01-01 00:00:00"), (30, 1, 8, INSIDE)
     again = changed(("tag", (3,), old, None), ("tag", (30,), None, new))
-    assert settled(SHOP, again.changes) == ()
+    assert [(c.op, c.key, c.after) for c in settled(SHOP, again.changes)] == [("update", (3,), (3, 1, 8, INSIDE))]
+    assert alternative_of(SHOP, again, WINDOW) == Alternative()  # its clock moved on within the episode: the same link
+    late = changed(("tag", (3,), old, None), ("tag", (30,), None, (30, 1, 8, "2099-01-01 00:00:00")))
+    assert verdict_on(Goal(), lambda: Trail(SHOP, again, WINDOW)).success
+    assert not verdict_on(Goal(), lambda: Trail(SHOP, late, WINDOW)).success
     turned = settled(SHOP, changed(("tag", (3,), old, (3, 1, 9, old[3]))).changes)
     assert [(c.op, (c.after or c.before)[1:3]) for c in turned] == [("insert", (1, 9)), ("delete", (1, 8))]
 

@@ -18,6 +18,8 @@ from worlddb.tasks.goal import Answer, folded
 
 LONGEST = 100_000
 """Characters of an answer that is looked at."""
+LARGEST = 10**300
+"""Of a number that is looked at."""
 ITEMS = 5_000
 """Items of a set or list that are looked at."""
 
@@ -107,7 +109,7 @@ def _number(wanted: Answer, given: Any) -> bool:
     if isinstance(given, bool):
         return False
     if isinstance(given, int | float):
-        if not math.isfinite(given) or abs(given) > 1e300:
+        if not -LARGEST < given < LARGEST:  # false for what is no number as well
             return False
         whole = float(given).is_integer()
         # 188.0 may be 188 dollars or 188 cents that were computed: JSON keeps no digits that could tell
@@ -214,7 +216,7 @@ def _listed(text: str) -> list[list[str]]:
         line for line in (re.sub(r"^\s*(?:[-*•]|\d{1,4}[.)])\s+", "", t) for t in text.splitlines()) if line.strip()
     ]
     readings = [[text], lines, text.split(";"), text.split(",")]
-    commas = re.sub(r",?\s+(?:and|und|et|&)\s+", ",", text)
+    commas = re.sub(r",? (?:and|und|et|&) ", ",", " ".join(text.split()))
     readings.append(commas.split(","))
     return [[item.strip() for item in reading] for reading in readings]
 

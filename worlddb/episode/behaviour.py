@@ -7,7 +7,7 @@ itself, within its savepoint, was never there for anyone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from worlddb.episode.matchers import test_of
 from worlddb.schema.model import Schema
@@ -120,27 +120,41 @@ def key_text(key: Key) -> str:
 # --- evidence
 
 
-def unread(
-    needs: Iterable[Need], journal: Sequence[Entry], covered: Callable[[Entry, frozenset[Read]], Iterable[Read]]
-) -> list[tuple[Need, tuple[Row, ...]]]:
+Covered: TypeAlias = Callable[[Entry, frozenset[Read], str], Iterable[Read]]
+"""The rows, of those wanted, that an entry stood for without showing them, and (where a column is named) told its values of."""
+
+
+def unread(needs: Iterable[Need], journal: Sequence[Entry], covered: Covered) -> list[tuple[Need, tuple[Row, ...]]]:
     """The needs of which no way has been read in full, each with the rows that the nearest way lacks.
 
-    `covered` gives the rows, of those asked for, that an entry stood for without showing them; it is asked only where the rows
-    that were shown are not enough.
+    `covered` is asked only where the rows that were shown are not enough.
     """
     open_needs = list(needs)
-    if not open_needs:
-        return []
-    wanted = {(r.table, r.key) for n in open_needs for way in n.ways for r in way}
-    known = _shown(journal, wanted)
-    missing = _lacking(open_needs, known)
+    known = _shown(journal, _wanted(open_needs)) if open_needs else set()
+    return [
+        lack
+        for column in dict.fromkeys(n.column for n in open_needs)
+        for lack in _unread([n for n in open_needs if n.column == column], column, journal, known, covered)
+    ]
+
+
+def _wanted(needs: Iterable[Need]) -> set[Read]:
+    return {(r.table, r.key) for n in needs for way in n.ways for r in way}
+
+
+def _unread(
+    needs: Sequence[Need], column: str, journal: Sequence[Entry], shown: set[Read], covered: Covered
+) -> list[tuple[Need, tuple[Row, ...]]]:
+    """As `unread`, of needs that are about one column."""
+    wanted, known = _wanted(needs), set(shown)
+    missing = _lacking(needs, known)
     for entry in journal:
         if not missing:
             break
         left = frozenset(wanted - known)
-        if entry.result.ok and (found := left.intersection(covered(entry, left))):
+        if entry.result.ok and (found := left.intersection(covered(entry, left, column))):
             known |= found
-            missing = _lacking(open_needs, known)
+            missing = _lacking(needs, known)
     return missing
 
 

@@ -1,12 +1,13 @@
 """Evidence that no list of shown rows can tell: what an aggregate stood for, and what a query of the agent's own rested on.
 
-A query in free SQL shows values and no rows.  It has *considered* a row if its answer would have been another without that
-row: in the world as it was then, or in that world without the other rows in question (the dearest room hides all others
-from `max(price)`; without it, each of them counts).  So the query is asked again, without this row and that.
+A query in free SQL shows values and no rows.  Where a value matters, it has *considered* a row if its answer would have been
+another with another value there; where only the rows themselves do, if it would have been another without that row: in the world
+as it was then, or in that world without the other rows in question.  So the query is asked again, with this changed and that.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,17 +24,36 @@ from worlddb.world.host import host_of
 from worlddb.world.model import World
 from worlddb.world.sandbox import Rows, Sandbox
 
-SAMPLE = 100
+SAMPLE = 50
 """Rows of one table for which a query is asked again; of more, so many, evenly spread, speak for all."""
+ASKED_AGAIN = 600
+"""How often queries are asked again for one verdict, in all: agents write queries that take long, too."""
+_COUNTS = ("count", "count_different")
+"""Aggregates (last part of the key) that tell how many rows there are, and no value of any."""
+_DATED = re.compile(r"\d{4}-\d\d-\d\d")
+_MORE = 1_000_003
+"""Added to a number to see whether an answer depends on it."""
 
 
-def covered(session: Session, entry: Entry, wanted: Collection[Read]) -> Iterable[Read]:
-    """The rows, of those wanted, that a call of a session stood for without showing them."""
-    if entry.covers is not None:
-        return session.covered(entry)
-    if entry.result.ok and isinstance(entry.arguments, dict) and _is_sql(session, entry):
-        return _Query(session, entry).considered(wanted)
-    return ()
+class Evidence:
+    """What the calls of a session stood for without showing it."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.left = ASKED_AGAIN
+
+    def __call__(self, entry: Entry, wanted: Collection[Read], column: str) -> Iterable[Read]:
+        """The rows, of those wanted, that a call stood for; with a column (key), those of which it told a value there."""
+        if entry.covers is not None:
+            return self.session.covered(entry) if not column or self._reckons(entry) else ()
+        if entry.result.ok and isinstance(entry.arguments, dict) and _is_sql(self.session, entry):
+            return _Query(self, entry, column).considered(wanted)
+        return ()
+
+    def _reckons(self, entry: Entry) -> bool:
+        """True for aggregates that work with values; the total of a page, and a count, do not."""
+        tool = self.session.toolset[entry.name]
+        return tool.kind == "aggregate" and tool.key.rpartition(".")[2] not in _COUNTS
 
 
 def _is_sql(session: Session, entry: Entry) -> bool:
@@ -43,7 +63,9 @@ def _is_sql(session: Session, entry: Entry) -> bool:
 class _Query:
     """One call of free SQL, asked again."""
 
-    def __init__(self, session: Session, entry: Entry) -> None:
+    def __init__(self, evidence: Evidence, entry: Entry, column: str) -> None:
+        session = evidence.session
+        self.evidence, self.column = evidence, column
         self.world: World = session.world
         self.schema: Schema = session.world.schema
         self.entry = entry
@@ -77,17 +99,34 @@ class _Query:
         )
         kept = {k: row for k in keys for row in connection.execute(f"SELECT * FROM {name} WHERE {at_key}", k)}
         asked = list(kept)[:: max(1, -(-len(kept) // SAMPLE))]
+        if self.evidence.left < 5 * len(asked):
+            return []
+        spoilt = {k: self._spoilt(table, kept[k]) for k in asked}
         whole = self._answer(connection)
-        found = {k for k in asked if self._answer(connection, (gone, k)) != whole}
+        found = {
+            k for k in asked
+            if any(self._answer(connection, (gone, k), *((back, r) for r in rows)) != whole for rows in spoilt[k])
+        }  # fmt: skip
         connection.execute("SAVEPOINT emptied")
         connection.executemany(gone, kept)
-        none = self._answer(connection)
-        found |= {k for k in asked if k not in found and self._answer(connection, (back, kept[k])) != none}
+        for k in asked:
+            if k not in found:
+                alone = self._answer(connection, (back, kept[k]))
+                others = (self._answer(connection, *((back, r) for r in rows)) for rows in spoilt[k])
+                found |= {k} if any(other != alone for other in others) else set()
         connection.execute("ROLLBACK TO emptied")
         return list(kept) if len(found) == len(asked) else list(found)
 
+    def _spoilt(self, table: str, row: Row) -> list[list[Row]]:
+        """What may stand in the place of a row: nothing, or where a value matters the row with another one."""
+        if not self.column:
+            return [[]]
+        at = [c.key for c in self.schema[table].columns].index(self.column)
+        return [[(*row[:at], value, *row[at + 1 :])] for value in _others(row[at])]
+
     def _answer(self, connection: apsw.Connection, *changes: tuple[str, Row]) -> Any:
         """What the query answers after some changes, which are taken back."""
+        self.evidence.left -= 1
         connection.execute("SAVEPOINT supposed")
         try:
             for sql, values in changes:
@@ -105,6 +144,9 @@ class _Query:
         try:
             connection.deserialize("main", self.world.image)
             clock.set_now(self.entry.now)
+            connection.execute(
+                "PRAGMA ignore_check_constraints = ON"
+            )  # values that nobody could store show what depends on them
             connection.execute("BEGIN")
             for table, key, before, after in self.before:
                 home = self.schema[table]
@@ -117,3 +159,12 @@ class _Query:
             yield connection
         finally:
             connection.close()
+
+
+def _others(value: Any) -> list[Any]:
+    """Stored values that differ from this one, of the same class: far from it (a mean is rounded), and near (for conditions)."""
+    if isinstance(value, int | float):
+        return [value + _MORE, value + 1]
+    if isinstance(value, str) and _DATED.match(value):
+        return [f"1901{value[4:]}"]  # still a moment, and another day
+    return [f"~{value or ''}~"] if value is None or isinstance(value, str) else [b"~"]

@@ -129,8 +129,12 @@ def shown(value: Any) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, str):
-        return f"'{value}'" if len(value) <= LONGEST else f"'{value[:LONGEST]}…'"
-    return f"{value}"
+        plain = value[:LONGEST].encode(errors="replace").decode()  # half a surrogate pair is no text
+        return f"'{plain}'" if len(value) <= LONGEST else f"'{plain}…'"
+    try:
+        return f"{value}"
+    except (RecursionError, ValueError):  # nested too deeply, or a number of too many digits
+        return f"a {type(value).__name__} that is too large to show"
 
 
 LONGEST = 80

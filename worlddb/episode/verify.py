@@ -6,15 +6,15 @@ It reads the net row changes, the journal and the submitted answer, never what w
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from worlddb.episode.answers import accepts, said
-from worlddb.episode.behaviour import Conduct, Confirmed, Read, key_text, unread
+from worlddb.episode.behaviour import Conduct, Confirmed, Covered, key_text, unread
 from worlddb.episode.compare import Comparison, compare
-from worlddb.episode.evidence import covered
+from worlddb.episode.evidence import Evidence
 from worlddb.episode.explain import Steps, lines_of, notes_of, ring_of
 from worlddb.episode.match import Made, Ready, Way, fits, made_of, ready
 from worlddb.episode.matchers import shown
@@ -49,7 +49,7 @@ class Trail(NamedTuple):
     journal: Sequence[Entry] | None = None
     """None: only the states before and after are known."""
     tools: Toolset | None = None
-    covered: Callable[[Entry, frozenset[Read]], Iterable[Read]] = lambda entry, wanted: ()
+    covered: Covered = lambda entry, wanted, column: ()
     confirmed: Confirmed = nobody
     breaches: tuple[Line, ...] = ()
     """Where the database itself is not as it should be."""
@@ -65,7 +65,7 @@ def verify(goal: Goal, session: Session, answer: Any = UNANSWERED, *, confirmed:
     def trail() -> Trail:
         return Trail(
             session.world.schema, session.diff(), window_in(session), answer, session.journal,
-            session.toolset, lambda entry, wanted: covered(session, entry, wanted), confirmed or nobody,
+            session.toolset, Evidence(session), confirmed or nobody,
         )  # fmt: skip
 
     return verdict_on(goal, trail)

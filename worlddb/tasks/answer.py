@@ -124,16 +124,19 @@ def needs_of(schema: Schema, plan: Plan, draft: Draft, gold: Gold) -> tuple[Need
 def _needs(schema: Schema, plan: Plan, draft: Draft, gold: Gold, what: Of | Each) -> Iterator[Need]:
     node = plan[what.node]
     if isinstance(node, Find):
-        yield Need(ways=(_rows(schema, node.table, draft.rows(node.name)),))
+        yield Need(ways=(_rows(schema, node.table, draft.rows(node.name)),), column=what.column)
     elif isinstance(node, Fold | Group):
         of = plan[node.of]
         assert isinstance(of, Find)
-        rows = draft.rows(of.name)
+        counted = (node.over or node.column) if isinstance(node, Group) else node.column
+        rows = [
+            r for r in draft.rows(of.name) if not counted or r[counted] is not None
+        ]  # nothing depends on the others
         ways = [_rows(schema, of.table, rows)]
         if isinstance(node, Fold) and node.by in ("least", "greatest"):
             ends = [r for r in rows if r[node.column] == draft.value(Of(node=node.name))]
             ways += [_rows(schema, of.table, [r]) for r in ends]
-        yield Need(ways=tuple(ways))
+        yield Need(ways=tuple(ways), column=counted)
     elif isinstance(node, Calc | Test):
         for side in (node.left, node.right):
             if isinstance(side, Of):
@@ -143,7 +146,7 @@ def _needs(schema: Schema, plan: Plan, draft: Draft, gold: Gold, what: Of | Each
         known = [r for r in gold.known[node.name].rows if set(table.primary_key) <= set(r)]
         old = [r for r in known if any(_key(table, r) == _key(table, o) for o in draft.ground.table(table.key))]
         if old:
-            yield Need(ways=(_rows(schema, table.key, old),))
+            yield Need(ways=(_rows(schema, table.key, old),), column=what.column)
 
 
 def _rows(schema: Schema, table: str, rows: Any) -> tuple[Row, ...]:

@@ -71,8 +71,8 @@ def alternative_of(schema: Schema, diff: Diff, window: Window | None = None) -> 
 def settled(schema: Schema, changes: Sequence[Change]) -> tuple[Change, ...]:
     """Changes with the links of content-identified junctions made comparable.
 
-    A link that was removed and made again under another number is no change; one that was turned elsewhere is one link
-    removed and one made.
+    A link that was removed and made again under another number is the same link, whatever else it says is judged as an update;
+    one that was turned elsewhere is one link removed and one made.
     """
     forms = forms_of(schema)
     if not any(forms[c.table].by_content for c in changes):
@@ -90,10 +90,15 @@ def settled(schema: Schema, changes: Sequence[Change]) -> tuple[Change, ...]:
         if change.after is not None:
             made.append(((change.table, _content(form, change.after)), change._replace(before=None)))
     for content, change in made:
-        if gone.get(content):
-            gone[content].pop()
-        else:
+        if not gone.get(content):
             found.append(change)
+            continue
+        old = gone[content].pop()
+        assert old.before is not None and change.after is not None
+        keys = forms[change.table].key
+        after = tuple(o if i in keys else a for i, (o, a) in enumerate(zip(old.before, change.after, strict=True)))
+        if after != old.before:
+            found.append(old._replace(after=after))
     return tuple(found + [c for left in gone.values() for c in left])
 
 

@@ -196,11 +196,14 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
     key: Key
 
 
-class Need(msgspec.Struct, frozen=True, kw_only=True):
+class Need(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Evidence for an answer: the rows of one of these ways must all have been shown by calls, or stood for by an aggregate
     that covers them, before the answer was given."""
 
     ways: tuple[tuple[Row, ...], ...]
+    column: str = ""
+    """Key of the column whose values in these rows matter: who has merely counted them, knows nothing of it.  Empty: that they
+    are there is all that matters."""
     say: str = ""
 
 
