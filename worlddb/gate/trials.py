@@ -23,7 +23,7 @@ from worlddb.tasks.enact import Gold, enact
 from worlddb.tasks.forms import forms_of, window_in
 from worlddb.tasks.ground import Ground, flat
 from worlddb.tasks.model import GoldCall, Task
-from worlddb.tasks.plan import Const, parts
+from worlddb.tasks.plan import Const, Find, Fold, parts
 from worlddb.tools.keys import call_of
 from worlddb.tools.model import Tool
 from worlddb.tools.session import Session, Start
@@ -37,6 +37,9 @@ DELETED = 12
 """Rows that a destructive agent removes."""
 LOOSE = 0.2
 """The most that such agents may get as a shaped reward."""
+
+ALTERED = ("another row", "another value")
+"""Mutants of one argument; what makes no difference should not be asked for."""
 
 Step = tuple[str, dict[str, Any]]
 """A call: tool key, arguments by key."""
@@ -132,6 +135,10 @@ class Trials:
                 if value not in stated and value not in worked and value not in shown:
                     raise Failed("an argument comes from nowhere")
             shown |= set(_scalars(entry.result.data))
+        plan = self.task.plan
+        counts = (n for n in plan.nodes if isinstance(n, Fold) and n.by == "count")
+        if any(isinstance(of := plan[n.of], Find) and of.take for n in counts):
+            raise Failed("the instruction says the answer")  # how many the three latest are
         answer = self.task.answer
         if isinstance(answer, str) and answer.casefold() in self.task.instruction.casefold():
             raise Failed("the instruction says the answer")
@@ -207,7 +214,9 @@ class Trials:
         for name, steps in self._mutants():
             session = self.play(steps)
             if self._rows(session) == self._right:
-                continue  # it made no difference
+                if name in ALTERED:
+                    raise Failed("an argument makes no difference")
+                continue  # the same end by another way
             self.figures["mutants"] += 1
             if self.judge(session, self.task.answer).reward == 0:
                 self.figures["killed"] += 1
@@ -239,7 +248,7 @@ class Trials:
                 other = self.stream.child("alter", tool.key, param.key).pick(values)
                 if param.convert in ("flag", "json"):
                     continue
-                name = "another row" if param.role == "key" or link else "another value"
+                name = ALTERED[0] if param.role == "key" or link else ALTERED[1]
                 yield name, arguments | {param.key: other}
 
     def _something_else(self) -> Step | None:
