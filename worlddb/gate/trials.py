@@ -23,7 +23,7 @@ from worlddb.tasks.enact import Gold, enact
 from worlddb.tasks.forms import forms_of, window_in
 from worlddb.tasks.ground import Ground, flat
 from worlddb.tasks.model import GoldCall, Task
-from worlddb.tasks.plan import Const, Find, Fold, parts
+from worlddb.tasks.plan import Const, Find, Fold, Test, parts
 from worlddb.tools.keys import call_of
 from worlddb.tools.model import Tool
 from worlddb.tools.session import Session, Start
@@ -136,6 +136,11 @@ class Trials:
                     raise Failed("an argument comes from nowhere")
             shown |= set(_scalars(entry.result.data))
         plan = self.task.plan
+        needed = {i for c in self.task.gold for i in c.uses} | self.gold.answered_by
+        needed = needed.union(*(k.calls for n, k in self.gold.known.items() if isinstance(plan[n], Test)))
+        refused = any(d.refused for d in plan.dos)  # whose arguments are looked up, and not used
+        if not refused and not all(c.writes or i in needed for i, c in enumerate(self.task.gold)):
+            raise Failed("a dead call")
         counts = (n for n in plan.nodes if isinstance(n, Fold) and n.by == "count")
         if any(isinstance(of := plan[n.of], Find) and of.take for n in counts):
             raise Failed("the instruction says the answer")  # how many the three latest are

@@ -94,7 +94,8 @@ def settled(schema: Schema, changes: Sequence[Change]) -> tuple[Change, ...]:
             found.append(change)
             continue
         old = gone[content].pop()
-        assert old.before is not None and change.after is not None
+        assert old.before is not None
+        assert change.after is not None
         keys = forms[change.table].key
         after = tuple(o if i in keys else a for i, (o, a) in enumerate(zip(old.before, change.after, strict=True)))
         if after != old.before:

@@ -64,6 +64,8 @@ class Ground:
         self.toolset = toolset or world.toolset()
         self.site = Site(world.schema)
         self.words = self.site.words
+        self.memo: dict[str, Any] = {}
+        """What families have learnt of this world, by a key of their own."""
 
     @cached_property
     def readers(self) -> dict[str, tuple[Reader, ...]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 from worlddb.schema.model import ForeignKey, Table
 from worlddb.tasks import columns
@@ -57,13 +56,11 @@ class _Memo:
         self.standing: dict[str, list[Row]] = {}
 
 
-_MEMOS: WeakKeyDictionary[Ground, _Memo] = WeakKeyDictionary()
-
-
 def _memo(ground: Ground) -> _Memo:
-    if ground not in _MEMOS:
-        _MEMOS[ground] = _Memo(ground)
-    return _MEMOS[ground]
+    memo: _Memo | None = ground.memo.get("targets")
+    if memo is None:
+        memo = ground.memo["targets"] = _Memo(ground)
+    return memo
 
 
 # --- tools

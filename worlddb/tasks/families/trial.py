@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 from worlddb.semantics.types import semantic_type
 from worlddb.tasks.ground import Ground, flat
@@ -16,8 +15,6 @@ from worlddb.world.diff import Change
 
 Calls = Sequence[tuple[Tool, Mapping[str, Any]]]
 """Tools, and their arguments by parameter key, as stored."""
-
-_SESSIONS: WeakKeyDictionary[Ground, Session] = WeakKeyDictionary()
 
 
 class Outcome(NamedTuple):
@@ -30,9 +27,10 @@ class Outcome(NamedTuple):
 
 
 def _scratch(ground: Ground) -> Session:
-    if ground not in _SESSIONS:
-        _SESSIONS[ground] = ground.world.session(ground.toolset)
-    return _SESSIONS[ground]
+    session: Session | None = ground.memo.get("scratch")
+    if session is None:
+        session = ground.memo["scratch"] = ground.world.session(ground.toolset)
+    return session
 
 
 def outcome(ground: Ground, tool: Tool, arguments: Mapping[str, Any]) -> Outcome:
