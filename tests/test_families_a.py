@@ -179,11 +179,7 @@ def test_conditions_hold_about_as_often_as_not_and_both_branches_could_be_taken(
         assert any(c.writes for c in one.gold.calls) or one.plan.asked is not None
         meant = Draft.again(one.ground, one.plan)  # the gold does not look up what only the other branch needs
         for do in one.plan.dos:
-            given = {
-                key: meant.value(value)
-                for key, value in do.arguments.items()
-                if isinstance(value, Of | Const)
-            }
+            given = {key: meant.value(value) for key, value in do.arguments.items() if isinstance(value, Of | Const)}
             assert len(given) == len(do.arguments)
             tool = one.ground.toolset.by_key(do.tool)
             assert tool is not None

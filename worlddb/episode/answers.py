@@ -35,6 +35,12 @@ IMPOSSIBLE = frozenset(
     )
 )  # fmt: skip
 """Words for: it cannot be done."""
+_REFUSAL = re.compile(
+    r"\b(impossible|infeasible|can(not|'t|\u2019t| not)|could(n't|n\u2019t| not)|unable|refused|refuses|rejected|denied|forbidden"
+    r"|not (be )?(possible|feasible|allowed|permitted|done))\b",
+    re.IGNORECASE,
+)
+"""A sentence that says so, with the reason perhaps.  That nothing was changed is judged apart."""
 
 
 def accepts(wanted: Answer, given: Any) -> bool:
@@ -44,7 +50,7 @@ def accepts(wanted: Answer, given: Any) -> bool:
             return False
         given = given.strip()
     if wanted.kind == "none":
-        return given is None or (isinstance(given, str) and _words(given) in IMPOSSIBLE)
+        return given is None or (isinstance(given, str) and (_words(given) in IMPOSSIBLE or _refuses(given)))
     if wanted.kind in ("set", "list"):
         return _several(wanted, given)
     if wanted.kind == "record":
@@ -54,6 +60,11 @@ def accepts(wanted: Answer, given: Any) -> bool:
     if wanted.value is None:
         return given is None or (isinstance(given, str) and _words(given) in NOTHING)
     return _SCALARS[wanted.kind](wanted, given)
+
+
+def _refuses(text: str) -> bool:
+    """True for a sentence that says that it cannot be done, and does not leave it open."""
+    return bool(_REFUSAL.search(text)) and " or " not in text.lower()
 
 
 def _words(text: str) -> str:
@@ -112,13 +123,16 @@ def _number(wanted: Answer, given: Any) -> bool:
         if not -LARGEST < given < LARGEST:  # false for what is no number as well
             return False
         whole = float(given).is_integer()
-        # 188.0 may be 188 dollars or 188 cents that were computed: JSON keeps no digits that could tell
-        readings = {True} if not whole else {False, True} if isinstance(given, float) else {False}
+        # 188 may be 188 dollars, as people speak, or 188 cents, as the tools do: JSON keeps nothing that could tell
+        readings = {False, True} if whole else {True}
         return any(_near(wanted, given, major) for major in readings)
     if not isinstance(given, str):
         return False
     found = number_of(given)
-    return found is not None and _near(wanted, found[0], found[1] or found[2])
+    if found is None:
+        return False
+    value, decimals, currency = found
+    return any(_near(wanted, value, major) for major in ({True} if decimals or currency else {False, True}))
 
 
 def _near(wanted: Answer, value: float, major: bool) -> bool:
@@ -256,15 +270,15 @@ def _record(wanted: Answer, given: Any) -> bool:
             given = orjson.loads(given)
         except orjson.JSONDecodeError:
             return False
-    if not isinstance(given, dict):
-        return False
-    named = {_name(k): v for k, v in given.items()}
     parts = {_name(k): msgspec.convert(v, Answer) for k, v in wanted.value.items()}
-    return (
-        len(named) == len(given)
-        and named.keys() == parts.keys()
-        and all(accepts(p, named[k]) for k, p in parts.items())
-    )
+    if isinstance(given, dict):
+        named = {_name(k): v for k, v in given.items()}
+        if len(named) == len(given) and named.keys() == parts.keys():
+            return all(accepts(p, named[k]) for k, p in parts.items())
+        given = list(given.values())  # by names of the agent's own: then their order tells what is what
+    if not isinstance(given, list | tuple) or len(given) != len(parts):
+        return False
+    return all(accepts(p, v) for p, v in zip(parts.values(), given, strict=True))
 
 
 def _name(key: Any) -> str:

@@ -27,11 +27,25 @@ OVER = Error(
 )
 
 
-def submit_tool() -> JsonSchema:
-    """The tool that ends an episode, as the Chat Completions API takes it: for agents that answer by a call."""
-    answer = {
-        "description": "The answer, where the task asks for one: a value, a list or an object. Null: it cannot be done."
-    }
+def form_of(goal: Goal) -> str:
+    """How the answer is to be given, in a sentence; '' where none is asked for (or where the thing cannot be done, as the agent
+    is to find out)."""
+    kinds = {a.kind for a in goal.answers}
+    if not kinds or "none" in kinds:
+        return ""
+    first = goal.answers[0]
+    if first.kind == "record":
+        return f"Answer with an object of {', '.join(first.value)}, or with these values as a list in this order."
+    return "Answer with a list." if first.kind in ("set", "list") else "Answer with one value."
+
+
+def submit_tool(form: str = "") -> JsonSchema:
+    """The tool that ends an episode, as the Chat Completions API takes it: for agents that answer by a call.
+
+    `form`: how the answer is to be given, as the observation of the episode says.
+    """
+    usual = "The answer, where the task asks for one: a value, a list or an object."
+    answer = {"description": f"{form or usual} Null: it cannot be done."}
     schema = {"type": "object", "properties": {"answer": answer}, "additionalProperties": False}
     text = "Say that the task is finished, and give the answer if it asks for one. Nothing can be done afterwards."
     return {"type": "function", "function": {"name": SUBMIT, "description": text, "parameters": schema}}
@@ -45,6 +59,8 @@ class Observation(NamedTuple):
     """`tools.openai()` and its kin give them as frameworks take them, `tools.handbook()` the rules of the business."""
     now: str
     """The world's clock, 'YYYY-MM-DD HH:MM:SS' UTC."""
+    form: str = ""
+    """How the answer is to be given: which values of several, in which order; '' where there is nothing to say."""
 
 
 class Episode:
@@ -93,7 +109,7 @@ class Episode:
         self.session.reset()
         self.verdict = None
         instruction = self.task.instruction if isinstance(self.task, Task) else ""
-        return Observation(instruction, self.session.toolset, clock_text(self.session.now))
+        return Observation(instruction, self.session.toolset, clock_text(self.session.now), form_of(self.goal))
 
     def call(self, name: str, arguments: Any = None) -> Result:
         """One tool call; see `Session.call`.  After the submission it is refused, and leaves no trace in the journal."""

@@ -17,13 +17,15 @@ import orjson
 from worlddb.episode.verdict import Verdict
 from worlddb.episode.verify import UNANSWERED, Trail, verdict_on, verify
 from worlddb.rng import Stream
+from worlddb.tasks.draft import Draft
 from worlddb.tasks.effects.desk import Lost
 from worlddb.tasks.effects.run import run_by_sql
 from worlddb.tasks.enact import Gold, enact
 from worlddb.tasks.forms import forms_of, window_in
 from worlddb.tasks.ground import Ground, flat
 from worlddb.tasks.model import GoldCall, Task
-from worlddb.tasks.plan import Const, Find, Fold, Test, parts
+from worlddb.tasks.plan import Calc, Const, Do, Find, Fold, Plan, Test, parts, uses
+from worlddb.tasks.sql import query_of
 from worlddb.tools.keys import call_of
 from worlddb.tools.model import Tool
 from worlddb.tools.session import Session, Start
@@ -67,6 +69,7 @@ class Trials:
             self.told()
             self.done_again()
             self.done_by_sql()
+            self.steady()
             self.idle()
             self.reordered()
             self.mutated()
@@ -144,6 +147,9 @@ class Trials:
         counts = (n for n in plan.nodes if isinstance(n, Fold) and n.by == "count")
         if any(isinstance(of := plan[n.of], Find) and of.take for n in counts):
             raise Failed("the instruction says the answer")  # how many the three latest are
+        for node in plan.nodes:
+            if isinstance(node, Calc) and node.op == "days_between" and self._split_day(node):
+                raise Failed("days by the calendar and by the clock differ")
         answer = self.task.answer
         if isinstance(answer, str) and answer.casefold() in self.task.instruction.casefold():
             raise Failed("the instruction says the answer")
@@ -158,6 +164,17 @@ class Trials:
             if before != after:
                 found.append([change.table, list(change.key), before, after])
         return orjson.dumps(found, default=repr)
+
+    def _split_day(self, calc: Calc) -> bool:
+        """True where a day of 24 hours more or less lies between two moments than between their dates."""
+        meant = Draft.again(self.ground, self.task.plan)
+        left, right = (meant.value(side) for side in (calc.left, calc.right))
+        return (
+            len(left) > 10
+            and len(right) > 10
+            and (left[10:] > right[10:]) == (left < right)
+            and left[10:] != right[10:]
+        )
 
     def _consts(self) -> Iterator[Const]:
         for node in self.task.plan.nodes:
@@ -192,6 +209,22 @@ class Trials:
         if verdict_on(self.task.goal, lambda: trail).reward != 1:
             raise Failed("SQL comes to something else")
         self.figures["paid"] += 1
+
+    def steady(self) -> None:
+        """What a later change is about means the same once the earlier ones have been made: "the oldest open order" may not
+        have become another one by then, for who takes the request literally would be right."""
+        plan, schema = self.task.plan, self.ground.schema
+        made = [c for c in self.task.gold if c.writes]
+        session, done = self.play([s for s, c in zip(self.steps, self.task.gold, strict=True) if not c.writes]), 0
+        for do in plan.dos:
+            mine = [c for c in made if c.node == do.name]
+            if done and mine:
+                for name in _reads(plan, do):
+                    sql = query_of(schema, plan, name)
+                    if session.rows(sql) != self.ground.rows(sql):
+                        raise Failed("a description means another row by then")
+            session = self._played(session, [(c.tool, c.arguments) for c in mine])
+            done += len(mine)
 
     def idle(self) -> None:
         """Nothing is done, with and without the right answer."""
@@ -284,7 +317,7 @@ class Trials:
             if steps:
                 session = self.play(steps)
                 if self._rows(session) != self._right:
-                    self.must_fail(name, session, UNANSWERED, LOOSE if name != "everywhere the same" else 1.0)
+                    self.must_fail(name, session, self.task.answer, LOOSE if name != "everywhere the same" else 1.0)
 
     def _random(self) -> list[Step]:
         found: list[Step] = []
@@ -317,6 +350,18 @@ class Trials:
                 rows = self.ground.table(tool.table)[: DELETED - len(found)]
                 found += [(tool.key, {tool.params[0].key: r[tool.params[0].column]}) for r in rows]
         return found
+
+
+def _reads(plan: Plan, do: Do) -> list[str]:
+    """The reading nodes that a change depends on, by whatever way; none that speaks of rows which changes have made."""
+    found: dict[str, None] = {}
+    left = list(uses(do))
+    while left:
+        name = left.pop()
+        if not isinstance(plan[name], Do) and name not in found:
+            found[name] = None
+            left += uses(plan[name])
+    return list(found)
 
 
 def _shares(a: GoldCall, b: GoldCall) -> bool:

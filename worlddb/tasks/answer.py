@@ -19,6 +19,13 @@ HALF_CENT = 0.005
 """Means are given to two digits."""
 
 
+_FIGURES = {
+    "count": "count", "sum": "total", "mean": "average", "least": "lowest", "greatest": "highest", "minus": "difference",
+    "plus": "sum", "times": "product", "percent": "amount", "days_after": "date", "days_between": "days",
+}  # fmt: skip
+"""What is worked out -> its name in a record."""
+
+
 def answer_of(schema: Schema, plan: Plan, value: Any) -> Answer:
     """What must be submitted, where the gold has found this."""
     asked = plan.asked
@@ -44,7 +51,7 @@ def labels(plan: Plan, asked: Asked) -> list[str]:
     found: list[str] = []
     for what in asked.what:
         node = plan[what.node]
-        name = what.column or (node.by if isinstance(node, Fold | Group) else getattr(node, "op", "value"))
+        name = what.column or _FIGURES[node.by if isinstance(node, Fold | Group) else getattr(node, "op", "count")]
         number = 2
         while name in found:
             name, number = f"{name.rstrip('0123456789')}{number}", number + 1
@@ -68,6 +75,8 @@ def _scalar(schema: Schema, plan: Plan, what: Of | Each, value: Any) -> Answer:
         return Answer(kind="number", value=value, tolerance=0.5, minor=MINOR)
     if kind.sql != "TEXT" and not is_a(column.type, "reference"):
         return Answer(kind="number", value=value, tolerance=0.5 * 10.0**-kind.scale if kind.sql == "REAL" else 0.0)
+    if isinstance(node, Calc) and kind.temporal:
+        return Answer(kind="date", value=value)  # "what date is": the day alone will do
     if kind.temporal in ("date", "datetime"):
         return Answer(kind=kind.temporal, value=value)
     if column.values:

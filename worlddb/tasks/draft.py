@@ -188,7 +188,7 @@ class Draft:
 
     def _by_link(self, table: Table, row: Row, depth: int) -> str | None:
         """By a parent, and what tells it from its siblings: the latest, the one in that state, the one of that other parent."""
-        links = [f for f in self.ground.parents(self.schema[table.key]) if row[f.columns[0]] is not None]
+        links = [f for f in self.ground.parents(table) if row[f.columns[0]] is not None and f.table != table.key]
         if not links or len(table.primary_key) != 1 or not self.ground.readers[table.key]:
             return None
         link = self.stream.pick(links)
@@ -334,7 +334,7 @@ class Draft:
         left: list[Row] = list(self.ground.table(table.key))
         found: list[Where] = []
         used: set[str] = set()
-        links = [f for f in self.ground.parents(table) if row[f.columns[0]] is not None]
+        links = [f for f in self.ground.parents(table) if row[f.columns[0]] is not None and f.table != table.key]
         if links and self.stream.chance(0.75 if depth else 0.5):
             link = self.stream.pick(links)
             parent = self.refer(link.table, self._parent(link, row), depth)

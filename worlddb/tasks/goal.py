@@ -211,11 +211,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What must be submitted.
 
     number   `value` within `tolerance`; `minor` > 0: the stored value is in minor units, of which `minor` make one major unit:
-             a whole number without a currency is read as minor units, one with decimals or a currency as major units
+             a whole number without a currency may count either, one with decimals or a currency counts major units
     text     as Text;  code: exactly, but for white space around it and case;  date, datetime: the same moment in any usual form
     flag     true or false (yes, no)
     set      `value` is a tuple: each once, any order (of `item` kind);  list: in this order
-    record   `value` is a dict: name -> Answer
+    record   `value` is a dict: name -> Answer; an object with these names, or the values in this order
     none     nothing can be done: None, '' or a word for impossible
     """
 

@@ -64,7 +64,9 @@ def value_of(draft: Draft, table: Table, name: str) -> Asked | None:
 def belonging(draft: Draft, table: Table) -> list[tuple[Table, ForeignKey]]:
     """Tables whose rows belong to this one's, and can be looked at."""
     return [
-        (c, f) for c, f in draft.ground.children(table.key) if draft.ground.readers[c.key] and draft.ground.table(c.key)
+        (c, f)
+        for c, f in draft.ground.children(table.key)
+        if c.key != table.key and draft.ground.readers[c.key] and draft.ground.table(c.key)
     ]
 
 

@@ -86,23 +86,21 @@ def total(draft: Draft, depth: int, size: int) -> bool:
         for tool, param in _settable(draft, _is_sum)
         for child, link in draft.ground.children(tool.table)
         if child.key != tool.table and draft.ground.readers[child.key]
-        for column in [*columns.sums(child), None]
+        for column in columns.sums(child)
         if _alike(draft.schema[tool.table][param.column], column)
     ]
     if not options:
         return False
     tool, param, child, link, column = draft.stream.pick(options)
-    by = draft.stream.pick(("sum", "sum", "greatest")) if column else "count"
+    by = draft.stream.pick(("sum", "sum", "greatest"))
     table = draft.schema[tool.table]
     for row in draft.stream.sample(standing(draft.ground, table.key), 2 * TRIES):
         parts = draft.ground.of(child.key, link.columns[0], row[table.primary_key[0]])
-        values = [p[column.key] for p in parts if p[column.key] is not None] if column else parts
+        values = [p[column.key] for p in parts if p[column.key] is not None]
         if not 2 <= len(values) <= size:
             continue
         figure = folded(by, values)
-        percent = (
-            draft.stream.pick(PERCENT) if column and columns.is_any(column, _MONEY) and draft.stream.chance(0.4) else 0
-        )
+        percent = draft.stream.pick(PERCENT) if columns.is_any(column, _MONEY) and draft.stream.chance(0.4) else 0
         wanted = calculated("percent", figure, percent) if percent else figure
         if wanted == row[param.column] or not _works(draft, tool, param, row, wanted):
             continue

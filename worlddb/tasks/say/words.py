@@ -10,7 +10,7 @@ from typing import Any
 from worlddb.tasks.say import values
 from worlddb.tasks.say.grammar import ARTICLE, Read, Reading, Unsayable, Write, Writer
 from worlddb.tasks.say.lexer import Text
-from worlddb.tasks.say.lexicon import PREPOSITIONS, Lexicon, Pair, Phrases
+from worlddb.tasks.say.lexicon import Lexicon, Pair, Phrases
 from worlddb.tasks.say.terms import Term, own_key, target
 from worlddb.tools.words import plural, singular
 
@@ -387,11 +387,6 @@ def _link_read(lex: Lexicon, text: Text, ctx: Any, i: int) -> list[Reading]:
         if alone or lex.roles[ctx, column] == lex.words.label(parent):
             found.append((i, (ctx, column)))
     return found
-
-
-def awkward(label: str) -> bool:
-    """True for a label that ends in a preposition ('checked by')."""
-    return label.split(" ")[-1] in PREPOSITIONS
 
 
 WORDS: dict[str, tuple[Write, Read]] = {
