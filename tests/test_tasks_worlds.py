@@ -127,7 +127,8 @@ def test_a_call_for_nothing_is_dead(ground: Ground):
 
 
 def test_an_answer_in_the_instruction_is_a_leak(ground: Ground):
-    task = next(t for t in ground.world.tasks if isinstance(t.answer, str | int) and len(str(t.answer)) > 2)
+    asked = tasks_of(ground.world, 12, "nestful").tasks
+    task = next(t for t in asked if isinstance(t.answer, str | int) and len(str(t.answer)) > 2)
     gold = Proofs(ground).enacted(task)
     assert list(leaks(ground.schema, task, gold)) == []
     told_all = msgspec.structs.replace(task, instruction=f"{task.instruction} It is {task.answer}.")

@@ -26,8 +26,10 @@ from worlddb.world.sandbox import Rows, Sandbox
 
 SAMPLE = 50
 """Rows of one table for which a query is asked again; of more, so many, evenly spread, speak for all."""
-ASKED_AGAIN = 600
+ASKED_AGAIN = 800
 """How often queries are asked again for one verdict, in all: agents write queries that take long, too."""
+VARIANTS = 2
+"""Other values that are tried in the place of one, at most."""
 _COUNTS = ("count", "count_different")
 """Aggregates (last part of the key) that tell how many rows there are, and no value of any."""
 _DATED = re.compile(r"\d{4}-\d\d-\d\d")
@@ -99,30 +101,48 @@ class _Query:
         )
         kept = {k: row for k in keys for row in connection.execute(f"SELECT * FROM {name} WHERE {at_key}", k)}
         asked = list(kept)[:: max(1, -(-len(kept) // SAMPLE))]
-        if self.evidence.left < 5 * len(asked):
+        if self.evidence.left < len(asked):
             return []
-        spoilt = {k: self._spoilt(table, kept[k]) for k in asked}
+        spoilt = {k: self._spoilt(table, kept[k], i) for i, k in enumerate(asked)}
         whole = self._answer(connection)
-        found = {
-            k for k in asked
-            if any(self._answer(connection, (gone, k), *((back, r) for r in rows)) != whole for rows in spoilt[k])
-        }  # fmt: skip
+
+        def changed(rows: list[Key], variant: int) -> list[tuple[str, Row]]:
+            """The changes that take rows away and put others in their places."""
+            return [(gone, k) for k in rows] + [(back, r) for k in rows for r in spoilt[k][variant % len(spoilt[k])]]
+
+        def mattering(rows: list[Key]) -> list[Key]:
+            """Those on which the answer rests in the world as it was: halved again and again, for most queries rest on few."""
+            if not rows or not any(self._differs(connection, whole, *changed(rows, v)) for v in range(VARIANTS)):
+                return []
+            half = len(rows) // 2
+            return rows if len(rows) == 1 else mattering(rows[:half]) + mattering(rows[half:])
+
+        found = set(mattering(asked))
+        hidden = [k for k in asked if k not in found]
         connection.execute("SAVEPOINT emptied")
         connection.executemany(gone, kept)
-        for k in asked:
-            if k not in found:
+        none = self._answer(connection)
+        if hidden and self._differs(connection, none, *((back, kept[k]) for k in hidden)):
+            for k in hidden:
                 alone = self._answer(connection, (back, kept[k]))
-                others = (self._answer(connection, *((back, r) for r in rows)) for rows in spoilt[k])
-                found |= {k} if any(other != alone for other in others) else set()
+                differ = (self._differs(connection, alone, *((back, r) for r in rows)) for rows in spoilt[k])
+                found |= {k} if any(differ) else set()
         connection.execute("ROLLBACK TO emptied")
         return list(kept) if len(found) == len(asked) else list(found)
 
-    def _spoilt(self, table: str, row: Row) -> list[list[Row]]:
+    def _spoilt(self, table: str, row: Row, number: int) -> list[list[Row]]:
         """What may stand in the place of a row: nothing, or where a value matters the row with another one."""
         if not self.column:
             return [[]]
         at = [c.key for c in self.schema[table].columns].index(self.column)
-        return [[(*row[:at], value, *row[at + 1 :])] for value in _others(row[at])]
+        return [[(*row[:at], value, *row[at + 1 :])] for value in _others(row[at], number)]
+
+    def _differs(self, connection: apsw.Connection, usual: Any, *changes: tuple[str, Row]) -> bool:
+        """True where the query answers something else after some changes; changes that cannot be made tell nothing."""
+        try:
+            return bool(self._answer(connection, *changes) != usual)
+        except apsw.ConstraintError:  # the other value is taken
+            return False
 
     def _answer(self, connection: apsw.Connection, *changes: tuple[str, Row]) -> Any:
         """What the query answers after some changes, which are taken back."""
@@ -161,10 +181,13 @@ class _Query:
             connection.close()
 
 
-def _others(value: Any) -> list[Any]:
-    """Stored values that differ from this one, of the same class: far from it (a mean is rounded), and near (for conditions)."""
+def _others(value: Any, number: int) -> list[Any]:
+    """Stored values that differ from this one, of the same class: far from it (a mean is rounded), and near (for conditions).
+
+    `number` is the row's: no two rows are moved by as much, or a difference of theirs would not tell.
+    """
     if isinstance(value, int | float):
-        return [value + _MORE, value + 1]
+        return [value + _MORE * (number + 1), value + number + 1]
     if isinstance(value, str) and _DATED.match(value):
-        return [f"1901{value[4:]}"]  # still a moment, and another day
-    return [f"~{value or ''}~"] if value is None or isinstance(value, str) else [b"~"]
+        return [f"{1801 + 7 * number}{value[4:]}"]  # still a moment, and another day
+    return [f"~{number}{value or ''}~"] if value is None or isinstance(value, str) else [b"~"]

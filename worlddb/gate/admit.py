@@ -188,27 +188,24 @@ class _Gate:
     def _goal(self, plan: Plan, gold: Gold) -> Goal:
         """The goal of a plan: every way in which its choices can be made is an alternative."""
         draft = Draft.again(self.ground, plan)
-        golds = [gold, *(enact(self.ground, plan, choice=c) for c in self._choices(plan))]
+        golds = [gold, *(enact(self.ground, plan, choice=c) for c in self._choices(plan, draft))]
         answers = [answer_of(self.ground.schema, plan, g.answer) for g in golds] if plan.asked else []
         return goal_of(
             self.ground.schema, [g.session.diff() for g in golds], answers,
             needs=needs_of(self.ground.schema, plan, draft, gold), windows=[window_in(g.session) for g in golds],
         )  # fmt: skip
 
-    def _choices(self, plan: Plan) -> Iterator[dict[str, int]]:
+    def _choices(self, plan: Plan, draft: Draft) -> Iterator[dict[str, int]]:
         """All choices that a plan leaves, but for the first."""
         free = [n for n in plan.nodes if isinstance(n, Find) and n.free]
-        counts = [
-            len(self.ground.meeting(n.table, [(w.column, w.op, self._wanted(plan, w)) for w in n.where])) for n in free
-        ]
-        ways = product(*(range(c) for c in counts))
-        found = [dict(zip((n.name for n in free), way, strict=True)) for way in islice(ways, ALTERNATIVES + 1)]
+        if free and plan.asked is not None:
+            raise Rejected("an answer beside a choice")  # the evidence for it would depend on what was chosen
+        conditions = ([(w.column, w.op, draft.wanted(w)) for w in n.where] for n in free)
+        counts = [len(self.ground.meeting(n.table, c)) for n, c in zip(free, conditions, strict=True)]
+        found = list(islice(product(*(range(c) for c in counts)), ALTERNATIVES + 1))
         if len(found) > ALTERNATIVES:
             raise Rejected("too many ways to do it")
-        yield from found[1:]
-
-    def _wanted(self, plan: Plan, where: Any) -> tuple[Any, ...]:
-        return Draft.again(self.ground, plan).wanted(where)
+        yield from (dict(zip((n.name for n in free), way, strict=True)) for way in found[1:])
 
     def _said(self, plan: Plan, id: str) -> Said:
         """The instruction; it has been read back and means this plan."""

@@ -318,7 +318,7 @@ def compared(draft: Draft, depth: int, size: int) -> Asked | None:
 
 
 FORMS: dict[Callable[[Draft, int, int], Asked | None], tuple[int, int, int]] = {
-    value: (5, 0, 6), pair: (4, 3, 99), gap: (5, 3, 99), days: (2, 3, 99), share: (2, 0, 4), figure: (3, 0, 5),
-    those: (2, 0, 5), first: (2, 0, 5), top: (3, 0, 6), through: (8, 3, 99), both: (3, 4, 99), compared: (5, 4, 99),
+    value: (5, 0, 6), pair: (4, 3, 99), gap: (9, 3, 99), days: (3, 3, 99), share: (2, 0, 4), figure: (3, 0, 5),
+    those: (2, 0, 5), first: (2, 0, 5), top: (3, 0, 6), through: (8, 3, 99), both: (4, 4, 99), compared: (8, 4, 99),
 }  # fmt: skip
 """What is asked -> how often, and for tasks of how many calls, from and to."""
