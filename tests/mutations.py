@@ -228,9 +228,8 @@ class Case:
             return False
         if wanted and not any(_answered(wanted[0], right.answer, answer) for right in reached):
             return False
-        return informed(
-            session, [[[(r.table, r.key) for r in way] for way in need.ways] for need in self.task.goal.needs]
-        )
+        needs = self.task.goal.needs
+        return informed(session, [(n.column, [[(r.table, r.key) for r in way] for way in n.ways]) for n in needs])
 
     # --- looking
 

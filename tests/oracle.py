@@ -377,24 +377,26 @@ def same_answer(kind: str, minor: int, tolerance: float, value: Any, given: Any,
 # --- evidence
 
 
-def reads_of(session: Session) -> set[Place]:
-    """Every row that the calls of an episode showed, or that an aggregate stood for."""
+def _told(session: Session, values: bool) -> set[Place]:
+    """Every row that the calls of an episode showed, or that an aggregate stood for: where values matter, one that tells any."""
     found: set[Place] = set()
     for entry in session.journal:
         if entry.result.ok:
             found.update(entry.reads)
-            found.update(session.covered(entry))
+            tool = session.toolset[entry.name]
+            if not values or (tool.kind == "aggregate" and "count" not in tool.key.split(".")[-1]):
+                found.update(session.covered(entry))
     return found
 
 
-def informed(session: Session, needs: Sequence[Sequence[Sequence[Place]]]) -> bool:
-    """Whether for every need the rows of one of its ways have been read.
+def informed(session: Session, needs: Sequence[tuple[str, Sequence[Sequence[Place]]]]) -> bool:
+    """Whether for every need (the column that matters, or '', and the ways) the rows of one of its ways have been read.
 
     Raises:
         Undecided: they were not shown, but a query of the agent's own may have rested on them.
     """
-    known = reads_of(session)
-    if all(any(set(way) <= known for way in ways) for ways in needs):
+    known = {values: _told(session, values) for values in (False, True)}
+    if all(any(set(way) <= known[bool(column)] for way in ways) for column, ways in needs):
         return True
     if any(
         e.result.ok and isinstance(e.result.data, dict) and "rows_changed" in e.result.data for e in session.journal

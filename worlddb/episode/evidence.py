@@ -25,9 +25,11 @@ from worlddb.world.model import World
 from worlddb.world.sandbox import Rows, Sandbox
 
 SAMPLE = 50
-"""Rows of one table for which a query is asked again; of more, so many, evenly spread, speak for all."""
-ASKED_AGAIN = 800
-"""How often queries are asked again for one verdict, in all: agents write queries that take long, too."""
+"""Rows of one table, evenly spread, that are asked for first: if the answer rests on each, they speak for all."""
+BUDGET = 10_000
+"""How often queries are asked again for one verdict, in all.  A question costs 1, and a little for every changed row."""
+LONG = 500
+"""What it costs more where it spends the whole budget of steps that a statement has: agents write queries that take long."""
 VARIANTS = 2
 """Other values that are tried in the place of one, at most."""
 _COUNTS = ("count", "count_different")
@@ -42,7 +44,7 @@ class Evidence:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.left = ASKED_AGAIN
+        self.left: float = BUDGET
 
     def __call__(self, entry: Entry, wanted: Collection[Read], column: str) -> Iterable[Read]:
         """The rows, of those wanted, that a call stood for; with a column (key), those of which it told a value there."""
@@ -85,7 +87,7 @@ class _Query:
         for table, key in sorted(wanted, key=repr):
             if self.schema[table].name.lower() in self.sql.lower():
                 tables.setdefault(table, []).append(key)
-        if not tables:
+        if not tables or self.evidence.left <= 0:
             return []
         with self._state() as connection:
             return [(table, key) for table, keys in tables.items() for key in self._of(connection, table, keys)]
@@ -100,10 +102,7 @@ class _Query:
             f"INSERT INTO {name} VALUES ({', '.join('?' * len(home.columns))})",
         )
         kept = {k: row for k in keys for row in connection.execute(f"SELECT * FROM {name} WHERE {at_key}", k)}
-        asked = list(kept)[:: max(1, -(-len(kept) // SAMPLE))]
-        if self.evidence.left < len(asked):
-            return []
-        spoilt = {k: self._spoilt(table, kept[k], i) for i, k in enumerate(asked)}
+        spoilt = {k: self._spoilt(table, row, i) for i, (k, row) in enumerate(kept.items())}
         whole = self._answer(connection)
 
         def changed(rows: list[Key], variant: int) -> list[tuple[str, Row]]:
@@ -117,18 +116,24 @@ class _Query:
             half = len(rows) // 2
             return rows if len(rows) == 1 else mattering(rows[:half]) + mattering(rows[half:])
 
-        found = set(mattering(asked))
-        hidden = [k for k in asked if k not in found]
+        sample = list(kept)[:: max(1, -(-len(kept) // SAMPLE))]
+        found = set(mattering(sample))
+        if len(found) == len(sample):
+            return list(kept)
+        found.update(mattering([k for k in kept if k not in sample]))
+        hidden = [k for k in kept if k not in found]
         connection.execute("SAVEPOINT emptied")
         connection.executemany(gone, kept)
         none = self._answer(connection)
         if hidden and self._differs(connection, none, *((back, kept[k]) for k in hidden)):
             for k in hidden:
+                if self.evidence.left <= 0:
+                    break
                 alone = self._answer(connection, (back, kept[k]))
                 differ = (self._differs(connection, alone, *((back, r) for r in rows)) for rows in spoilt[k])
                 found |= {k} if any(differ) else set()
         connection.execute("ROLLBACK TO emptied")
-        return list(kept) if len(found) == len(asked) else list(found)
+        return list(found)
 
     def _spoilt(self, table: str, row: Row, number: int) -> list[list[Row]]:
         """What may stand in the place of a row: nothing, or where a value matters the row with another one."""
@@ -139,6 +144,8 @@ class _Query:
 
     def _differs(self, connection: apsw.Connection, usual: Any, *changes: tuple[str, Row]) -> bool:
         """True where the query answers something else after some changes; changes that cannot be made tell nothing."""
+        if self.evidence.left <= 0:
+            return False
         try:
             return bool(self._answer(connection, *changes) != usual)
         except apsw.ConstraintError:  # the other value is taken
@@ -146,12 +153,13 @@ class _Query:
 
     def _answer(self, connection: apsw.Connection, *changes: tuple[str, Row]) -> Any:
         """What the query answers after some changes, which are taken back."""
-        self.evidence.left -= 1
+        self.evidence.left -= 1 + len(changes) / 50
         connection.execute("SAVEPOINT supposed")
         try:
             for sql, values in changes:
                 connection.execute(sql, values)
             found = self._sandbox.run(self.sql, self.binds, write=self.writes)
+            self.evidence.left -= LONG * self._sandbox.spent
             return (found.columns, found.rows) if isinstance(found, Rows) else None
         finally:
             connection.execute("ROLLBACK TO supposed")

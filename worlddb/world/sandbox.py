@@ -126,6 +126,11 @@ class Sandbox:
         connection.authorizer = self._authorize
         connection.set_progress_handler(self._tick, 1000, id=self)
 
+    @property
+    def spent(self) -> float:
+        """How much of a statement's budget of steps the last call took: 1.0 is a whole one, and 2.0 the most."""
+        return self._spent / WHOLE
+
     def run(self, sql: str, parameters: Parameters | None = None, *, write: bool = False) -> Rows | Refused:
         """Carries out one query or, if `write`, also statements that change rows, in order.
 
