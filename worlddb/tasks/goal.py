@@ -62,6 +62,17 @@ class Clock(msgspec.Struct, frozen=True, tag="clock"):
     """A moment (or date) within the episode: from its start to its present clock."""
 
 
+class Range(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="range"):
+    """A number, date or moment from `low` to `high`, both included; None: no bound.  Only in conditions of bans.
+
+    With `clock`, bounds are seconds from the moment of the call: low 0 and high 86,400 is the coming day.
+    """
+
+    low: str | int | float | None = None
+    high: str | int | float | None = None
+    clock: bool = False
+
+
 class Anything(msgspec.Struct, frozen=True, tag="anything"):
     """Whatever stands there: what the server numbers, bookkeeping."""
 
@@ -72,7 +83,7 @@ class New(msgspec.Struct, frozen=True, tag="new"):
     var: str
 
 
-Matcher: TypeAlias = Equal | OneOf | Near | Text | Facts | Bag | Json | Clock | Anything | New
+Matcher: TypeAlias = Equal | OneOf | Near | Text | Facts | Bag | Json | Clock | Range | Anything | New
 
 
 def folded(text: str) -> str:
@@ -141,8 +152,14 @@ class Never(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="
     table: str = ""
     op: str = ""
     where: tuple[Condition, ...] = ()
+    after: tuple[Condition, ...] = ()
+    """What the row is after the event, where that counts, too: an amount may not become greater than so much."""
     say: str = ""
     """The rule in words."""
+    name: str = ""
+    """Of the policy that it comes from; so in all bans."""
+    enforced: bool = False
+    """The system itself refuses what breaks it; otherwise it is up to the agent.  So in all bans."""
 
 
 class Before(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="before"):
@@ -154,6 +171,8 @@ class Before(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=
     first_key: Key | None = None
     second_key: Key | None = None
     say: str = ""
+    name: str = ""
+    enforced: bool = False
 
 
 class AtMost(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="at_most"):
@@ -162,6 +181,8 @@ class AtMost(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=
     count: int
     tool: str = ""
     say: str = ""
+    name: str = ""
+    enforced: bool = False
 
 
 class OnlyTools(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="only_tools"):
@@ -169,6 +190,8 @@ class OnlyTools(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, t
 
     tools: tuple[str, ...]
     say: str = ""
+    name: str = ""
+    enforced: bool = False
 
 
 class StopAfterRefusal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="stop_after_refusal"):
@@ -176,6 +199,8 @@ class StopAfterRefusal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
     codes: tuple[str, ...]
     say: str = ""
+    name: str = ""
+    enforced: bool = False
 
 
 class NeedsConsent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="needs_consent"):
@@ -184,9 +209,45 @@ class NeedsConsent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     table: str
     op: str = ""
     say: str = ""
+    name: str = ""
+    enforced: bool = False
 
 
-Ban: TypeAlias = Never | Before | AtMost | OnlyTools | StopAfterRefusal | NeedsConsent
+class SignedIn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="signed_in"):
+    """A change of that table (and op; empty: any) is allowed only after somebody has signed in."""
+
+    table: str = ""
+    op: str = ""
+    say: str = ""
+    name: str = ""
+    enforced: bool = False
+
+
+class LookFirst(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="look_first"):
+    """A row of that table may be changed (or removed) only after a call has shown it."""
+
+    table: str
+    op: str = ""
+    say: str = ""
+    name: str = ""
+    enforced: bool = False
+
+
+class UserFirst(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="user_first"):
+    """A change of that table (and op) is allowed only after the user has done something on their own side."""
+
+    table: str
+    deed: str
+    """Name of the deed."""
+    op: str = ""
+    say: str = ""
+    name: str = ""
+    enforced: bool = False
+
+
+Ban: TypeAlias = (
+    Never | Before | AtMost | OnlyTools | StopAfterRefusal | NeedsConsent | SignedIn | LookFirst | UserFirst
+)
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True):

@@ -8,6 +8,8 @@ import msgspec
 
 from worlddb.tasks.goal import Goal
 from worlddb.tasks.plan import Plan
+from worlddb.tasks.user import Script
+from worlddb.tools.faults import Faults
 
 
 class GoldCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -45,6 +47,14 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Tools in the toolset that the gold does not need, per tool that it needs, rounded down."""
     traps: int = 0
     """Tools that would accept the gold's arguments and give a plausible wrong result."""
+    level: str = ""
+    """How much the user holds back, L0 to L6; empty: there is no user to ask."""
+    enforced: tuple[str, ...] = ()
+    """Names of the policies at stake that the system enforces."""
+    written: tuple[str, ...] = ()
+    """Names of those that are only written in the handbook."""
+    faults: tuple[str, ...] = ()
+    """Kinds of faults that are injected."""
     structure: str = ""
     """Hash of the skeleton: kinds of calls, dependencies, operators; equal for tasks of one structure in any world."""
     skeleton: str = ""
@@ -74,6 +84,12 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of a task that cannot be done: the id of its twin, where acting is right; and the other way round."""
     figures: dict[str, float] = {}
     """What the admission gate measured."""
+    user: Script | None = None
+    """The user who can be asked; None: nobody is there."""
+    faults: Faults | None = None
+    """Faults of the API, for agents to learn to live with; None: it never fails."""
+    scenario: str = ""
+    """Of variants that have one plan (other levels, other words): the id of the task that they vary."""
 
     @property
     def world(self) -> str:

@@ -20,12 +20,13 @@ JsonSchema: TypeAlias = dict[str, Any]
 
 READ_KINDS = ("get", "find", "list", "search", "aggregate", "predicate")
 WRITE_KINDS = ("create", "update", "delete", "archive", "restore", "transition", "action", "bulk", "link", "unlink")
-OTHER_KINDS = ("sql", "plugin", "distractor")
+OTHER_KINDS = ("sql", "plugin", "distractor", "user")
 KINDS = (*READ_KINDS, *WRITE_KINDS, *OTHER_KINDS)
 
 CODES = (
     "UNKNOWN_TOOL", "INVALID_ARGUMENT", "NOT_FOUND", "RULE_VIOLATION", "CONFLICT", "FORBIDDEN",
     "SQL_ERROR", "SQL_NOT_ALLOWED", "SQL_BUDGET_EXCEEDED", "SQL_TOO_LARGE", "PLUGIN_ERROR",
+    "UNAVAILABLE", "TIMEOUT", "RATE_LIMITED",
 )  # fmt: skip
 """Every code that an error of an agent's call can have."""
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import orjson
@@ -19,8 +19,8 @@ import orjson
 from worlddb.errors import BadRequest
 from worlddb.tools.arguments import LONGEST, shown
 from worlddb.tools.engine import Covers, Outcome, Read, Seen, reads_of
-from worlddb.tools.model import Call, Error, Result
-from worlddb.tools.toolset import Toolset
+from worlddb.tools.model import Call, Error, Result, Tool
+from worlddb.tools.toolset import Runs, Toolset
 from worlddb.world import clock
 from worlddb.world.diff import Change, Diff
 from worlddb.world.host import Log, host_of
@@ -83,6 +83,28 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return reads_of(self.seen)
 
 
+class Altered(NamedTuple):
+    """Other arguments for a call than those that were given."""
+
+    arguments: Any
+
+
+class Beside(Protocol):
+    """Who stands beside a session: a user who answers, rules that are enforced beyond the world's own, faults.
+
+    What they do depends on the session's start and journal alone, so that it is the same when an episode is forked, resumed or
+    judged again.
+    """
+
+    def before(self, session: Session, tool: Tool, arguments: Any) -> Outcome | Altered | None:
+        """The outcome of a call that is not to be made, or what it is made with; None: it goes on as it is."""
+        ...
+
+    def after(self, session: Session, tool: Tool, arguments: Any, outcome: Outcome) -> Outcome:
+        """The outcome as the agent has it.  An error without changes in the place of a success takes back what was done."""
+        ...
+
+
 class Suspended(msgspec.Struct, frozen=True, array_like=True):
     """A session as data."""
 
@@ -91,7 +113,7 @@ class Suspended(msgspec.Struct, frozen=True, array_like=True):
     toolset: str
     start: Start
     calls: tuple[tuple[str, bytes, Error | None], ...]
-    """Name and arguments, and of a call that was refused the error: it is told again rather than made again."""
+    """Name and arguments, and of a call that was refused and changed nothing the error: it is told again, not made again."""
     state: str
     """Of the net changes, to prove that resuming led to the same state."""
 
@@ -99,9 +121,12 @@ class Suspended(msgspec.Struct, frozen=True, array_like=True):
 class Session:
     """An episode.  Make it with `world.session()`."""
 
-    def __init__(self, world: World, toolset: Toolset, start: Start | None = None) -> None:
+    def __init__(
+        self, world: World, toolset: Toolset, start: Start | None = None, beside: Sequence[Beside] = ()
+    ) -> None:
         self.world = world
         self.toolset = toolset
+        self.beside = tuple(beside)
         self.start = start or Start()
         for given in (self.start.clock, self.start.ids):
             if not isinstance(given, int) or not 0 <= given <= START_MOST:
@@ -144,19 +169,39 @@ class Session:
         return result
 
     def _run(self, name: str, arguments: Any) -> Outcome:
-        now = self._before = self.now
+        self._before = self.now
         runner = self.toolset.runner(name)
         if runner is None:
             return Outcome(None, self._unknown(name))
+        if self.beside:
+            return self._attended(runner, name, arguments)
+        return self._carry_out(runner, arguments)
+
+    def _carry_out(self, runner: Runs, arguments: Any) -> Outcome:
         host = host_of(self.world)
         with host.lock:
-            clock.set_now(now)
+            clock.set_now(self._before)
             host.turn_to(self._log)
             host.busy = True
             try:
-                return runner.run(host, arguments, _text(now))
+                return runner.run(host, arguments, _text(self._before))
             finally:
                 host.busy = False
+
+    def _attended(self, runner: Runs, name: str, arguments: Any) -> Outcome:
+        """A call, with those who stand beside: each may answer for it, and see what came of it, in their order."""
+        tool, writes = self.toolset[name], len(self._log.marks)
+        for one in self.beside:
+            known = one.before(self, tool, arguments)
+            if isinstance(known, Outcome):
+                return known
+            arguments = arguments if known is None else known.arguments
+        outcome = self._carry_out(runner, arguments)
+        for one in self.beside:
+            outcome = one.after(self, tool, arguments, outcome)
+            if outcome.error is not None and not outcome.changes and len(self._log.marks) > writes:
+                self._cut(writes)
+        return outcome
 
     def _refuse_length(self, raw: bytes) -> Outcome:
         self._before = self.now
@@ -217,7 +262,7 @@ class Session:
 
     def fork(self) -> Session:
         """An independent session in the same state, with a journal of the same entries."""
-        twin = Session(self.world, self.toolset, self.start)
+        twin = Session(self.world, self.toolset, self.start, self.beside)
         twin._log = self._log.copy()
         twin.journal = self.journal.copy()
         return twin
@@ -240,7 +285,7 @@ class Session:
 
     def suspend(self) -> bytes:
         """The session as bytes: the world's name, and its calls."""
-        calls = tuple((e.name, e.raw, e.result.error) for e in self.journal)
+        calls = tuple((e.name, e.raw, None if e.wrote else e.result.error) for e in self.journal)
         kept = Suspended(self.world.digest[:16], self.toolset.digest[:16], self.start, calls, self._state())
         return msgspec.msgpack.encode(kept)
 
@@ -268,8 +313,8 @@ def _raw(arguments: Any) -> bytes:
         return f"# {shown(arguments)}".encode(errors="replace")
 
 
-def resume(world: World, toolset: Toolset, kept: bytes) -> Session:
-    """The session that `suspend` wrote, in the same state and with the same journal.
+def resume(world: World, toolset: Toolset, kept: bytes, beside: Sequence[Beside] = ()) -> Session:
+    """The session that `suspend` wrote, in the same state and with the same journal; `beside` are those who stood beside it.
 
     Raises:
         BadRequest: these are no such bytes, or they belong to another world or toolset.
@@ -282,7 +327,7 @@ def resume(world: World, toolset: Toolset, kept: bytes) -> Session:
         raise BadRequest(f"the session was suspended in another world than {world.id}; resume it there")
     if found.toolset != toolset.digest[:16]:
         raise BadRequest("the session was suspended with another toolset; give the same style, sets and perturbations")
-    session = Session(world, toolset, found.start)
+    session = Session(world, toolset, found.start, beside)
     for name, raw, error in found.calls:
         if error is None:
             session.call(name, raw)

@@ -9,12 +9,14 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from worlddb.errors import BadRequest, UnknownName
 from worlddb.schema.model import Schema
 from worlddb.tools import forms
 from worlddb.tools.engine import Outcome, Runner
-from worlddb.tools.model import JsonSchema, Tool
+from worlddb.tools.model import Error, JsonSchema, Tool
+from worlddb.tools.people import ASK, CONFIRM, DO, TELL, people_tools
 from worlddb.tools.refused import Terms
 from worlddb.tools.styles import Style
 from worlddb.tools.words import Vocabulary
@@ -30,6 +32,15 @@ class Runs(Protocol):
     def run(self, host: Host, arguments: Any, now: str) -> Outcome:
         """One call, on a host that stands at the episode."""
         ...
+
+
+class Nobody:
+    """Answers for the user where none is there."""
+
+    def run(self, host: Host, arguments: Any, now: str) -> Outcome:
+        """A refusal."""
+        cure = "Do what you were asked to do without asking."
+        return Outcome(None, Error(code="FORBIDDEN", message="No user is there to talk with.", cure=cure))
 
 
 class Toolset:
@@ -83,6 +94,18 @@ class Toolset:
     @cached_property
     def _by_key(self) -> dict[str, Tool]:
         return {t.key: t for t in self.tools}
+
+    def with_people(self, deeds: tuple[str, ...] = ()) -> Toolset:
+        """The same tools and those by which an agent talks with the user; `deeds` are what the user can do on their own side."""
+        made: dict[tuple[str, ...], Toolset] = self.__dict__.setdefault("_with_people", {})
+        if deeds not in made:
+            people = (
+                replace(t, name=f"{t.name}_with_user" if t.name in self else t.name)
+                for t in people_tools(self.tools[0].table, deeds)
+            )
+            special = self._special | dict.fromkeys((ASK, CONFIRM, TELL, DO), lambda tool: Nobody())
+            made[deeds] = Toolset(self.schema, (*self.tools, *people), self.style, special)
+        return made[deeds]
 
     @cached_property
     def digest(self) -> str:

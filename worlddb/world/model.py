@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from worlddb.tasks.model import Task
     from worlddb.tools.perturb import Perturbation
     from worlddb.tools.plugin import Plugin
-    from worlddb.tools.session import Session, Start
+    from worlddb.tools.session import Beside, Session, Start
     from worlddb.tools.styles import Style
     from worlddb.tools.toolset import Toolset
 
@@ -123,11 +123,13 @@ class World(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             made[sets] = toolset(self, sets=sets)
         return made[sets]
 
-    def session(self, toolset: Toolset | None = None, *, start: Start | None = None) -> Session:
+    def session(
+        self, toolset: Toolset | None = None, *, start: Start | None = None, beside: Sequence[Beside] = ()
+    ) -> Session:
         """An episode in which an agent calls the tools of `toolset` (the world's usual one); see `worlddb.tools.session`."""
         from worlddb.tools.session import Session
 
-        return Session(self, self.toolset() if toolset is None else toolset, start)
+        return Session(self, self.toolset() if toolset is None else toolset, start, beside)
 
     @property
     def tasks(self) -> tuple[Task, ...]:
