@@ -7,7 +7,7 @@ needs two new rows, say, or a law of the world refuses it).
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
@@ -567,28 +567,40 @@ def harmless_insert(case: Case) -> Iterator[Attempt]:
             break
 
 
+def put_beside(
+    case: Case, table: Table, key: tuple[Any, ...], trials: Iterable[tuple[Column, Iterable[Any]]]
+) -> list[Attempt]:
+    """The task, and one column of a row set to another value: an attempt for each of the values of the first column that takes
+    any."""
+    for column, values in trials:
+        sessions = [(case.played(), value) for value in values]
+        taken = [s for s, value in sessions if case.put(s, table.key, key, **{column.key: value})]
+        if taken:
+            return [Attempt(session, case.answer) for session in taken]
+    return []
+
+
 def unrelated_update(case: Case) -> Iterator[Attempt]:
     """Something else changed as well, be it only the case of a letter or a last digit."""
     done = 0
     for table, row, key in untouched(case, case.dice("update"), 1):
-        for column in table.columns:
-            value = row[column.key]
-            if not ordinary(table, column) or value is None:
-                continue
-            others = [other_value(case, table, row, column)]
-            if isinstance(value, str):
-                others += [value.swapcase(), f"{value} "]
-            elif isinstance(value, float):
-                others += [value + 0.001]
-            for other in others:
-                session = case.played()
-                if other not in (None, value) and case.put(session, table.key, key, **{column.key: other}):
-                    yield Attempt(session, case.answer)
-                    done += 1
-            if done:
-                break
+        columns = (c for c in table.columns if ordinary(table, c) and row[c.key] is not None)
+        attempts = put_beside(case, table, key, ((c, _near(case, table, row, c)) for c in columns))
+        yield from attempts
+        done += len(attempts)
         if done >= 3:
             return
+
+
+def _near(case: Case, table: Table, row: dict[str, Any], column: Column) -> list[Any]:
+    """Other values that could be taken for the one that a row has."""
+    value = row[column.key]
+    others = [other_value(case, table, row, column)]
+    if isinstance(value, str):
+        others += [value.swapcase(), f"{value} "]
+    elif isinstance(value, float):
+        others += [value + 0.001]
+    return [o for o in others if o not in (None, value)]
 
 
 def beside_the_point(case: Case) -> Iterator[Attempt]:
@@ -874,13 +886,8 @@ def null_for_empty(case: Case) -> Iterator[Attempt]:
     some += [(t.key, k, r) for t, r, k in untouched(case, case.dice("null"), 1)][:3]
     for table, key, row in some:
         home = case.schema[table]
-        for column in home.columns:
-            if not column.nullable or semantic_type(column.type).sql != "TEXT" or not ordinary(home, column):
-                continue
-            session = case.played()
-            if case.put(session, table, key, **{column.key: "" if row[column.key] is None else None}):
-                yield Attempt(session, case.answer)
-                break
+        columns = (c for c in home.columns if c.nullable and semantic_type(c.type).sql == "TEXT" and ordinary(home, c))
+        yield from put_beside(case, home, key, ((c, ["" if row[c.key] is None else None]) for c in columns))
 
 
 def homoglyphs(case: Case) -> Iterator[Attempt]:
@@ -902,15 +909,11 @@ def future_clock(case: Case) -> Iterator[Attempt]:
     done = 0
     for table, key, row in some:
         home = case.schema[table]
-        for column in home.columns:
-            if semantic_type(column.type).compare != "clock":
-                continue
-            for when in ("2099-01-01 00:00:00", "1999-01-01 00:00:00"):
-                session = case.played()
-                if row[column.key] is not None and case.put(session, table, key, **{column.key: when}):
-                    yield Attempt(session, case.answer)
-                    done += 1
-            break
+        stamps = [c for c in home.columns if semantic_type(c.type).compare == "clock"][:1]
+        moments = ("2099-01-01 00:00:00", "1999-01-01 00:00:00")
+        attempts = put_beside(case, home, key, ((c, moments) for c in stamps if row[c.key] is not None))
+        yield from attempts
+        done += len(attempts)
         if done >= 4:
             return
 

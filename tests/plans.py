@@ -6,9 +6,10 @@ from typing import Any
 
 from worlddb.rng import Stream
 from worlddb.schema.model import Table
-from worlddb.semantics.types import is_a, semantic_type
+from worlddb.semantics.types import semantic_type
 from worlddb.tasks.ground import Ground, flat
 from worlddb.tasks.plan import Asked, Calc, Const, Do, Each, Find, Fold, Group, Item, Of, Plan, Test, Where
+from worlddb.tasks.say import Lexicon
 from worlddb.tools.model import Param, Tool
 
 NUMBERS = ("number", "money", "real")
@@ -21,31 +22,20 @@ class Drawer:
         self.ground = ground
         self.schema = ground.schema
         self.s = stream
+        self.lexicon = Lexicon(ground.schema, ground.words, ground.world.locale, ground.world.now)
         self.nodes: list[Any] = []
         self.count = 0
 
     # --- what there is
 
     def kind(self, table: Table, column: str) -> str:
-        c = table[column]
-        type_ = semantic_type(c.type)
+        """What a column holds, as people speak of it; 'key' for any reference too, 'json' for what nobody would speak of."""
+        pair = table.polymorphic
         if column in table.key_columns:
             return "key"
-        if table.polymorphic and column in (table.polymorphic.id_column, table.polymorphic.type_column):
+        if semantic_type(table[column].type).unit == "json" or (pair and column in (pair.id_column, pair.type_column)):
             return "json"
-        if table.lifecycle and table.lifecycle.column == column:
-            return "state"
-        if is_a(c.type, "flag"):
-            return "flag"
-        if (c.values or type_.values) and type_.sql == "TEXT":
-            return "enum"
-        if type_.temporal:
-            return type_.temporal
-        if type_.unit.startswith("ISO 4217 minor"):
-            return "money"
-        if type_.unit == "json":
-            return "json"
-        return {"INTEGER": "number", "REAL": "real"}.get(type_.sql, "text")
+        return self.lexicon.kind((table.key, column))
 
     def columns(self, table: Table, *kinds: str) -> list[str]:
         return [c.key for c in table.columns if self.kind(table, c.key) in kinds]
@@ -350,7 +340,7 @@ class Drawer:
             self.nodes = before
         return ""
 
-    def test(self) -> str:
+    def comparison(self) -> str:
         table = self.s.pick(self.tables())
         states, numbers = self.columns(table, "state"), self.columns(table, "money", "number", "date")
         if states and self.s.chance(0.5):
@@ -378,7 +368,7 @@ def draw_plan(ground: Ground, stream: Stream) -> Plan:
     draw = stream.unit()
     if draw < 0.6 and ground.writers:
         if stream.chance(0.25):
-            test = d.test()
+            test = d.comparison()
             d.some_do(when=test)
             if stream.chance(0.4):
                 d.some_do(unless=test)

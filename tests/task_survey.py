@@ -20,6 +20,7 @@ from tests.task_proofs import Proofs, types_used
 from worlddb.gate import Batch, tasks_of
 from worlddb.parallel import each, worker_count
 from worlddb.rng import Stream
+from worlddb.shards import family_and_reason
 from worlddb.tasks.ground import Ground
 from worlddb.tasks.model import Card, Task
 from worlddb.tasks.say import measure
@@ -155,7 +156,7 @@ def families(found: Sequence[Found]) -> dict[str, dict[str, float]]:
     rejected: Counter[str] = Counter()
     elsewhere: Counter[str] = Counter()
     for text, n in _total(f.batch.rejected for f in found).items():
-        family, _, reason = text.partition(": ")
+        family, reason = family_and_reason(text)
         (elsewhere if reason == "another shape" else rejected)[family] += n
     made = {}
     for name in sorted({*admitted, *rejected, *elsewhere}):

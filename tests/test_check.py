@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import msgspec
 import pytest
 from click.testing import CliRunner
 
 from worlddb.check import check_store
+from worlddb.check_tasks import REASONS, meaning
 from worlddb.cli import cli
+from worlddb.gate import admit, trials
 from worlddb.shards import family_and_reason, pack_task, shard_path
 from worlddb.spawner import spawn
 from worlddb.store import open_store
+from worlddb.tasks import enact, propose
 from worlddb.tasks.model import GoldCall, Task
 
 N, TASKS = 6, 4
@@ -178,6 +185,48 @@ def test_families_and_reasons():
     assert family_and_reason("odd") == ("", "odd")
 
 
+def reasons_in(*modules: ModuleType) -> set[str]:
+    """What the source of the gate gives as reasons; … stands for what is filled in."""
+    found: set[str] = set()
+    for module in modules:
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
+                if ast.unparse(node.exc.func) in ("Rejected", "Stuck", "Failed"):
+                    found |= texts_of(node.exc.args[0])
+            elif isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple) and len(node.value.elts) == 2:
+                if ast.unparse(node.value.elts[0]) == "family":  # of the proposer: (family, why there is no candidate)
+                    found |= texts_of(node.value.elts[1])
+            elif isinstance(node, ast.Subscript) and ast.unparse(node.value) == "self.rejected":
+                found |= {t.removeprefix("…: ") for t in texts_of(node.slice)} - {"…"}
+    return found
+
+
+def texts_of(node: ast.expr) -> set[str]:
+    """The texts that an expression may have."""
+    if isinstance(node, ast.IfExp):
+        return texts_of(node.body) | texts_of(node.orelse)
+    if isinstance(node, ast.JoinedStr):
+        parts = (str(p.value) if isinstance(p, ast.Constant) else "…" for p in node.values)
+        return {re.sub("…+", "…", "".join(parts))}
+    return {node.value} if isinstance(node, ast.Constant) and isinstance(node.value, str) else set()
+
+
+def test_every_reason_of_the_gate_is_explained_and_no_other():
+    found = reasons_in(admit, trials, propose, enact)
+    assert {"a tie", "another shape", "nobody is there", "a dead call", "… is paid"} <= found, (
+        "the scan has lost its way"
+    )
+    assert found == set(REASONS)
+
+
+def test_a_reason_with_words_filled_in_is_explained():
+    assert meaning("the gold with a change left out is paid") == REASONS["the gold with … is paid"]
+    assert meaning("doing nothing is paid") == REASONS["… is paid"]
+    assert meaning("another order is not paid") == REASONS["… is not paid"]
+    assert meaning("deleting gets 0.31 of the shaped reward") == REASONS["… gets … of the shaped reward"]
+    assert meaning("a reason of another version") == ""
+
+
 # --- the command
 
 
@@ -187,7 +236,10 @@ def test_the_command_shows_the_figures(home):
     figures = check_store(home, workers=1).tasks
     assert f"{figures.sound} of {figures.admitted} tasks are sound, {N * TASKS} were asked for" in said
     assert all(f.family in said for f in figures.families)
-    assert all(r.reason in said for r in figures.rejected)
+    assert figures.rejected
+    assert all(
+        re.search(rf"^{re.escape(r.reason)}  +{re.escape(r.means)}$", said, flags=re.M) for r in figures.rejected
+    )
     report = json.loads(invoke("check", home, "--json", "--workers", 1))
     assert report["tasks"] == json.loads(msgspec.json.encode(figures))
 

@@ -103,6 +103,10 @@ def test_tasks_lists_them_with_their_structure(home, worlds):
         lines = run("tasks", world.id, "--store", home).splitlines()
         assert lines[0].split() == ["task", "family", "calls", "writes", "depth/width", "instruction"]
         assert len(lines) == 2 + len(world.tasks)
+        assert set(lines[1]) == {"─", " "}
+        assert len(lines[1]) <= 80 < max(map(len, lines)), (
+            "where there is no terminal, rows are whole, and the rule is short"
+        )
         for line, task in zip(lines[2:], world.tasks, strict=True):
             card = task.card
             first = [number(task), task.family, str(card.calls), str(card.writes), f"{card.depth}/{card.width}"]

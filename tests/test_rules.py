@@ -10,7 +10,7 @@ import pytest
 
 from worlddb.schema.ddl import ddl
 from worlddb.schema.model import Column, ForeignKey, Schema, Table
-from worlddb.schema.rules import KINDS, AnyRule, BadRule, Rule, executable, quote, seconds
+from worlddb.schema.rules import KINDS, AnyRule, BadRule, Excl, Requires, Rule, always_set, executable, quote, seconds
 
 
 def column(key: str, type: str = "quantity", **more: Any) -> Column:
@@ -238,6 +238,22 @@ def test_a_partial_unique_index_enforces_unique_active() -> None:
 )
 def test_durations(text: str, expected: int) -> None:
     assert seconds(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (Requires(say="so", table="use", needs="note", match={"use": "room"}), True),
+        (Requires(say="so", table="use", needs="note", match={"use": "room"}, where={"status": "on"}), False),
+        (Requires(say="so", table="use", needs="note", match={"use": "other"}), False),
+        (Requires(say="so", table="note", needs="use", match={"room": "room"}), False),
+        (Excl(say="so", table="use", one_of=("room", "n")), True),
+        (Excl(say="so", table="use", one_of=("other", "n")), False),
+    ],
+)
+def test_a_reference_that_a_rule_wants_in_every_state(rule: AnyRule, expected: bool) -> None:
+    use = SCHEMA["use"]
+    assert always_set(msgspec.structs.replace(SCHEMA, rules=(rule,)), use, use.parents["room"]) is expected
 
 
 def test_rules_survive_json() -> None:

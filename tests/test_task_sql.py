@@ -45,7 +45,7 @@ class Naive:
             elif isinstance(node, Calc):
                 self.values[node.name] = self.calc(node)
             elif isinstance(node, Test):
-                self.values[node.name] = self.test(node)
+                self.values[node.name] = self.comparison(node)
             if self.values.get(node.name, 0) is None and not isinstance(node, Find):
                 self.blame(node.name)
 
@@ -149,7 +149,7 @@ class Naive:
             return int(whole) + (exact - whole >= Decimal("0.5"))
         return {"plus": a + b, "minus": a - b, "times": a * b}[calc.op]
 
-    def test(self, test: Test) -> Any:
+    def comparison(self, test: Test) -> Any:
         a, b = self.value(test.left), self.value(test.right)
         return None if a is None or b is None else self.compare(a, test.op, b)
 
@@ -184,7 +184,7 @@ class Drawer:
 
     def draw(self) -> Plan:
         for number in range(self.dice.randint(1, 8)):
-            makers = [self.find, self.find, self.fold, self.group, self.calc, self.test]
+            makers = [self.find, self.find, self.fold, self.group, self.calc, self.comparison]
             while True:
                 node = self.dice.choice(makers)(f"n{number}" if self.dice.random() < 0.9 else self.odd(number))
                 if node is not None:
@@ -304,7 +304,7 @@ class Drawer:
             return Const(value="2025-02-28", table=table.key, column=column.key)
         return found
 
-    def test(self, name: str) -> Test:
+    def comparison(self, name: str) -> Test:
         table = self.dice.choice(self.schema.tables)
         column = self.dice.choice(table.columns)
         op = self.dice.choice(("eq", "ne", "lt", "le", "gt", "ge"))

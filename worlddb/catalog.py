@@ -1,8 +1,8 @@
 """The catalogue: what people ask about the worlds of a store, as SQLModel records in catalog.sqlite.
 
 It is made from the shards, one shard per transaction, and made again where a kill left it behind or it was removed.
-The fields of a record are among those of the row of the same name in describe.py, which explains them; tables join on
-`position` and `table_ordinal`.  This module imports SQLModel (0.3 s), so others import it inside functions.
+A record is made of the row of the same name in describe.py, which explains the fields; tables join on `position` and
+`table_ordinal`.  This module imports SQLModel (0.3 s), so others import it inside functions.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from contextlib import closing, contextmanager
 from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import new_class
+from typing import get_type_hints
 
 from sqlalchemy import delete, func, insert
 from sqlalchemy.engine import URL, Connection, Engine
@@ -26,9 +28,6 @@ from worlddb.files import unwritable
 from worlddb.shards import DomainNote, read_domains, read_shard, shard_path
 from worlddb.store import Store
 
-_COMPACT = {"sqlite_with_rowid": False}
-"""Tables of many rows are stored in the order of their keys, which halves them."""
-
 _UNWRITABLE = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_BUSY", "SQLITE_LOCKED")
 
 
@@ -36,8 +35,14 @@ class Catalog(SQLModel, registry=registry()):
     """The base of all records, with a MetaData of their own."""
 
 
+class Compact(Catalog):
+    """The base of those of which there are many: stored in the order of their keys, which halves them."""
+
+    __table_args__ = {"sqlite_with_rowid": False}
+
+
 class WorldRecord(Catalog, table=True):
-    """One world."""
+    """One world.  It has a class in full, and not of `_record`, for the sake of those who read its fields."""
 
     __tablename__ = "worlds"
     position: int = Field(primary_key=True)
@@ -60,100 +65,32 @@ class WorldRecord(Catalog, table=True):
     digest: str
 
 
-class TableRecord(Catalog, table=True):
-    """One table of the world at a position."""
-
-    __tablename__ = "tables"
-    __table_args__ = _COMPACT
-    position: int = Field(primary_key=True)
-    table_ordinal: int = Field(primary_key=True)
-    table_name: str
-    entity: str
-    archetype: str
-    origin: str
-    key_style: str
-    columns: int
-    foreign_keys: int
-    states: int
-    rows: int
+def _record(name: str, keys: str, left_out: str) -> type[Catalog]:
+    """The record of the rows of a kind: its keys, then their other fields in order, but for those that are left out."""
+    types = get_type_hints(KINDS[name])
+    for field in left_out.split():
+        del types[field]
+    primary = {key: Field(primary_key=True) for key in keys.split()}
+    annotations = {key: types[key] for key in primary} | types
+    body = {"__module__": __name__, "__annotations__": annotations, "__tablename__": name, **primary}
+    record: type[Catalog] = new_class(
+        f"{name.title()}Record", (Compact,), {"table": True}, lambda space: space.update(body)
+    )
+    return record
 
 
-class ColumnRecord(Catalog, table=True):
-    """One column."""
-
-    __tablename__ = "columns"
-    __table_args__ = _COMPACT
-    position: int = Field(primary_key=True)
-    table_ordinal: int = Field(primary_key=True)
-    ordinal: int = Field(primary_key=True)
-    column_name: str
-    attribute: str
-    semantic_type: str
-    nullable: bool
-    is_unique: bool
-    in_primary_key: bool
-    in_foreign_key: bool
-    choices: int
-
-
-class KeyRecord(Catalog, table=True):
-    """One primary, unique or foreign key."""
-
-    __tablename__ = "keys"
-    __table_args__ = _COMPACT
-    position: int = Field(primary_key=True)
-    table_ordinal: int = Field(primary_key=True)
-    ordinal: int = Field(primary_key=True)
-    kind: str
-    columns: str
-    ref_table: str
-    ref_columns: str
-    role: str
-    nullable: bool
-    on_delete: str
-
-
-class RuleRecord(Catalog, table=True):
-    """One business rule."""
-
-    __tablename__ = "rules"
-    __table_args__ = _COMPACT
-    position: int = Field(primary_key=True)
-    ordinal: int = Field(primary_key=True)
-    kind: str
-    table_name: str
-    sentence: str
-
-
-class TaskRecord(Catalog, table=True):
-    """One task of the world at a position; its gold is in the shards and the exports."""
-
-    __tablename__ = "tasks"
-    __table_args__ = _COMPACT
-    position: int = Field(primary_key=True)
-    number: int = Field(primary_key=True)
-    family: str
-    instruction: str
-    calls: int
-    writes: int
-    depth: int
-    width: int
-    fan_in: int
-    fan_out: int
-    operators: str
-    structure: str
-    answer_kind: str
-
-
-class RejectionRecord(Catalog, table=True):
-    """Why tasks of the world at a position were rejected."""
-
-    __tablename__ = "rejections"
-    __table_args__ = _COMPACT
-    position: int = Field(primary_key=True)
-    family: str = Field(primary_key=True)
-    reason: str = Field(primary_key=True)
-    rejected: int
+RECORDS: dict[str, type[Catalog]] = {
+    "worlds": WorldRecord,
+    "tables": _record("tables", "position table_ordinal", "world"),
+    "columns": _record("columns", "position table_ordinal ordinal", "world table_name storage"),
+    "keys": _record("keys", "position table_ordinal ordinal", "world table_name"),
+    "rules": _record("rules", "position ordinal", "world"),
+    "tasks": _record(
+        "tasks", "position number", "world task persona register hidden distractors traps skeleton answer twin"
+    ),
+    "rejections": _record("rejections", "position family reason", "world"),
+}
+"""Kind of rows -> its record."""
 
 
 class DomainRecord(Catalog, table=True):
@@ -172,12 +109,6 @@ class ShardRecord(Catalog, table=True):
     __tablename__ = "shards"
     number: int = Field(primary_key=True)
     worlds: int
-
-
-RECORDS: dict[str, type[Catalog]] = {
-    "worlds": WorldRecord, "tables": TableRecord, "columns": ColumnRecord, "keys": KeyRecord, "rules": RuleRecord,
-    "tasks": TaskRecord, "rejections": RejectionRecord,
-}  # fmt: skip
 
 
 def catalog_path(home: Path) -> Path:
@@ -273,10 +204,11 @@ def task_counts(store: Store) -> dict[int, int]:
         StoreError: the catalogue is missing or damaged.
     """
     with _reading(store) as session:
-        if not _names(session.connection()) & {TaskRecord.__tablename__}:
+        if "tasks" not in _names(session.connection()):
             return {}  # of a store that was made before there were tasks
-        counts = select(TaskRecord.position, func.count()).group_by(col(TaskRecord.position))
-        return dict(session.exec(counts).all())
+        position = Catalog.metadata.tables["tasks"].c.position
+        counts = session.execute(select(position, func.count()).group_by(position))
+        return {row[0]: row[1] for row in counts}
 
 
 def differences(store: Store) -> list[str]:

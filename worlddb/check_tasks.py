@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -19,6 +20,55 @@ from worlddb.tasks.plan import Find
 from worlddb.tools.keys import call_of
 from worlddb.tools.toolset import Toolset
 from worlddb.world.model import World
+
+REASONS = {
+    "nothing proposed": "the family found nothing in this world to ask for",
+    "a tie": "several groups share the place that it asks about, so that it has no one answer",
+    "another shape": "its gold has another length, depth or width than the tasks that were still wanted",
+    # why a plan cannot be carried out by the tools
+    "no tool shows it": "no tool, nor a chain of them, leads to the rows that it speaks of",
+    "no such tool": "the world's API lacks the tool that would make its change",
+    "nobody is there": "no row answers its description",
+    "not the only one": "more than one row answers a description that is to name a single one",
+    "too few": "fewer rows answer its description than it speaks of",
+    "nothing to reckon with": "a value that it calculates or compares with is empty",
+    "nothing to add up": "a figure over no rows has no value",
+    "a call is refused": "a tool refused a call of its gold",
+    "it is not refused": "what was to be impossible can be done, or is refused for another cause",
+    "a call changes nothing": "a change of its gold leaves the world as it was",
+    "the answer is empty": "what it asks for has no value",
+    # what the gate does not take
+    "nothing to do": "its gold makes no call",
+    "a duplicate": "the world has a task of the same structure over the same tables and columns",
+    "a structure of another suite": "tasks of this structure are kept for suites of the other side",
+    "a held-out domain": "it touches a table of a domain that the suite holds out",
+    "a held-out tool": "it needs a tool that the suite holds out",
+    "an answer beside a choice": "what must have been read for its answer would depend on the row that was chosen",
+    "too many ways to do it": "it leaves a choice of more ways than a goal lists",
+    "no words for it": "no instruction was found that reads back to the same meaning",
+    # how a trial went the wrong way
+    "an argument comes from nowhere": "its gold uses a value that is neither stated nor shown by an earlier call",
+    "a dead call": "nothing depends on one of the calls of its gold",
+    "the instruction says the answer": "who reads the instruction need not look anything up",
+    "days by the calendar and by the clock differ": "two right ways to count its days come to different numbers",
+    "a description does not hold": "by SQL, a description selects other rows than those that are meant",
+    "a description means another row by then": "once its first changes are made, a description fits another row",
+    "an argument makes no difference": "with another row or value, the same comes of it",
+    "SQL cannot do it": "what the tools did cannot be done by statements of SQL",
+    "SQL comes to something else": "tools and SQL do not come to the same end",
+    "the gold with … is paid": "the verifier would pay for a run with this one fault",
+    "… is not paid": "the verifier would not pay for a run that does what is asked",
+    "… is paid": "the verifier would pay an agent that did not do what is asked",
+    "… gets … of the shaped reward": "an agent that did not do what is asked would get much of the shaped reward",
+}
+"""Why the gate rejects a proposal -> what that means; … stands for any words, and the first that fits holds."""
+
+_FITS = [(re.compile(re.escape(reason).replace("…", ".+")), words) for reason, words in REASONS.items()]
+
+
+def meaning(reason: str) -> str:
+    """What a reason of the gate means, as a clause; '' for one of another version that is not known here."""
+    return next((words for pattern, words in _FITS if pattern.fullmatch(reason)), "")
 
 
 class FamilyFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +89,8 @@ class Rejection(msgspec.Struct, frozen=True, kw_only=True):
     family: str
     reason: str
     proposals: int
+    means: str = ""
+    """The reason, as a clause that says more."""
 
 
 class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,7 +155,7 @@ class Tally(NamedTuple):
     def report(self, asked: int, faulty: int) -> TaskReport:
         """The report, of worlds that were asked for so many tasks each, so many of which have a fault."""
         rejected = [
-            Rejection(family=family, reason=reason, proposals=n)
+            Rejection(family=family, reason=reason, proposals=n, means=meaning(reason))
             for (family, reason), n in sorted((family_and_reason(k), n) for k, n in self.rejected.items() if n)
         ]
         return TaskReport(

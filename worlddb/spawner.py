@@ -77,19 +77,24 @@ def spawn(
     from worlddb.semantics.pools import load_pools
 
     home, processes = Path(out), worker_count(workers)
-    digest = load_pools(pools).digest[:16]
-    there = read_recipe(home) if (home / "store.json").exists() else None
     asked = Request(n, seed, profile, suite, domain, tasks, task_profile)
-    recipe = plan(asked.filled_from(there) if resume and there else asked, digest, there)
-    if there:
-        _admit(home, there, recipe, resume)
+    recipe = _settled(home, asked, load_pools(pools).digest[:16], resume)
     with _claimed(home):
         codecs = _begin(home, recipe)
-        there_already = _sound_shards(home, recipe)
-        jobs = [Job(home, recipe, k, pools, domain or "") for k in range(recipe.shards) if k not in there_already]
+        there = _sound_shards(home, recipe)
+        jobs = [Job(home, recipe, k, pools, domain or "") for k in range(recipe.shards) if k not in there]
         grown = each(grow_shard, jobs, min(processes, max(1, len(jobs))))
-        _gather(home, recipe, codecs, there_already, grown, progress or _silent)
+        _gather(home, recipe, codecs, there, grown, progress or _silent)
     return open_store(home)
+
+
+def _settled(home: Path, asked: Request, pools: str, resume: bool) -> StoreRecipe:
+    """The recipe that a request comes to, beside the store that the folder may hold already; `pools` is their digest."""
+    there = read_recipe(home) if (home / "store.json").exists() else None
+    recipe = plan(asked.filled_from(there) if resume and there else asked, pools, there)
+    if there:
+        _admit(home, there, recipe, resume)
+    return recipe
 
 
 def _silent(done: int, total: int) -> None:

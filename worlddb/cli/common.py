@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from worlddb.store import Store
 
 DEFAULT_STORE = Path("data/out")
+PAGE = 80
+"""Characters of a line, where there is no terminal to ask."""
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -45,7 +47,11 @@ def print_json(data: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print rows under their column names, numbers to the right, lines cut to the width of a terminal."""
+    """Print rows under their column names, numbers to the right, lines cut to the width of a terminal.
+
+    Where the output goes elsewhere, rows are whole, so that nothing is lost; the line under the names is no longer than a page
+    is wide.
+    """
     cells = [[_cell(v) for v in row] for row in rows]
     widths = [max(len(c), *(len(r[i]) for r in cells), 0) if cells else len(c) for i, c in enumerate(columns)]
     right = [bool(rows) and all(isinstance(r[i], int | float | None) for r in rows) for i in range(len(columns))]
@@ -54,7 +60,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         aligned = (v.rjust(w) if r else v.ljust(w) for v, w, r in zip(values, widths, right, strict=True))
         return "  ".join(aligned).rstrip()
 
-    for text in (line(columns), line(["─" * w for w in widths]), *map(line, cells)):
+    rule = line(["─" * w for w in widths])[: terminal_width() or PAGE]
+    for text in (line(columns), rule, *map(line, cells)):
         click.echo(_fitted(text))
 
 

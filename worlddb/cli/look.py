@@ -216,6 +216,8 @@ def _print_report(found: Report, *, named: bool) -> None:
         print_table(
             ("family", "rejected because", "proposals"), [(r.family, r.reason, r.proposals) for r in tasks.rejected]
         )
+        click.echo()
+        print_table(("rejected because", "which means"), list({r.reason: r.means for r in tasks.rejected}.items()))
     if tasks.figures:
         click.echo()
         print_table(("measured by the gate", "in all"), [(k, round(v, 4)) for k, v in tasks.figures.items()])

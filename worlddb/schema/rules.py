@@ -22,7 +22,7 @@ from worlddb.errors import WorlddbError
 from worlddb.semantics.types import semantic_type
 
 if TYPE_CHECKING:
-    from worlddb.schema.model import Schema, Table
+    from worlddb.schema.model import ForeignKey, Schema, Table
 
 Values: TypeAlias = tuple[str | int, ...]
 Where: TypeAlias = dict[str, Values | str | None]
@@ -303,14 +303,20 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
 
 def _running(rule: Rule, scope: Scope, amount: str, groups: list[str], bound: str) -> str:
     """The rows at which a running total within a group exceeds its bound."""
-    condition = " AND ".join([scope.condition(rule.where), *(f"{g} IS NOT NULL" for g in groups)])
-    names, named = scope.named_keys()
-    partition = f"PARTITION BY {', '.join(groups)} " if groups else ""
+    names, named, partition, rows = _window(scope, rule.where, groups, groups)
     return (
         f"SELECT {names}{scope.told(value='running', bound='bound')} FROM (SELECT {named}, {bound} AS bound, "
-        f"sum({amount}) OVER ({partition}ORDER BY {scope.keys()}) AS running {scope.rows(condition)}) "
+        f"sum({amount}) OVER ({partition}ORDER BY {scope.keys()}) AS running {rows}) "
         f"WHERE running > bound"
     )
+
+
+def _window(scope: Scope, where: Where, groups: list[str], present: list[str]) -> tuple[str, str, str, str]:
+    """What a query of a window over groups is made of: names of the keys, keys with their names, PARTITION BY, and FROM …
+    WHERE for the rows that have all that must be present."""
+    condition = " AND ".join([scope.condition(where), *(f"{p} IS NOT NULL" for p in present)])
+    partition = f"PARTITION BY {', '.join(groups)} " if groups else ""
+    return *scope.named_keys(), partition, scope.rows(condition)
 
 
 def _moment(scope: Scope, path: str, other: str) -> str:
@@ -630,15 +636,11 @@ class Monotone(Rule, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
     def _sql(self, scope: Scope) -> str:
         groups = [scope.column(path) for path in self.per]
         by, value = scope.column(self.by), scope.column(self.column)
-        condition = " AND ".join(
-            [scope.condition(self.where), f"{value} IS NOT NULL", *(f"{g} IS NOT NULL" for g in groups)]
-        )
-        names, named = scope.named_keys()
-        partition = f"PARTITION BY {', '.join(groups)} " if groups else ""
+        names, named, partition, rows = _window(scope, self.where, groups, [value, *groups])
         return (
             f"SELECT {names}{scope.told(value='v', best='best')} FROM (SELECT {named}, {value} AS v, "
             f"max({value}) OVER ({partition}ORDER BY {by}, {scope.keys()} "
-            f"ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS best {scope.rows(condition)}) "
+            f"ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS best {rows}) "
             f"WHERE v {'<=' if self.strictly else '<'} best"
         )
 
@@ -688,6 +690,17 @@ KINDS: tuple[type[Rule], ...] = (
 def sound(schema: Schema) -> Schema:
     """The schema with only those rules that can be executed over it."""
     return replace(schema, rules=tuple(r for r in schema.rules if executable(r, schema)))
+
+
+def always_set(schema: Schema, table: Table, reference: ForeignKey) -> bool:
+    """True where a rule wants a reference of a table to be set, whatever state a row is in."""
+    for rule in schema.rules:
+        if rule.table == table.key and not rule.where:
+            if isinstance(rule, Requires) and reference.key in rule.match.values():
+                return True
+            if isinstance(rule, Excl) and {reference.key, *reference.columns} & set(rule.one_of):
+                return True
+    return False
 
 
 def executable(rule: AnyRule, schema: Schema) -> bool:

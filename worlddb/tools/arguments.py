@@ -48,11 +48,16 @@ def shown(value: Any) -> str:
     try:
         text = orjson.dumps(value).decode()
     except (TypeError, ValueError, RecursionError):  # nothing that JSON knows
-        try:
-            text = ascii(value)
-        except Exception:  # the value's own words for itself may fail in any way
-            text = f"a {type(value).__name__}"
+        text = own_words(value, ascii)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def own_words(value: object, say: Callable[[object], str]) -> str:
+    """What a value says of itself, by `repr` or `ascii`; its type where it is an object of the caller's that says nothing."""
+    try:
+        return say(value)
+    except Exception:  # __repr__ is the caller's code: whatever it raises
+        return f"a {type(value).__name__}"
 
 
 # --- checks

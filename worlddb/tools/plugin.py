@@ -83,7 +83,7 @@ class Access:
             raise BadRequest("this plug-in was registered to read only; register it with read_only=False")
         try:
             return self._open().written(sql, dict(binds) if isinstance(binds, dict) else tuple(binds))
-        except Exception as error:
+        except Exception as error:  # whatever it is: the plug-in may catch it, and answer as if nothing had failed
             self.failure = error
             raise
 
@@ -305,7 +305,7 @@ class PluginRunner:
             raise Refusal(refused.error) from None
         except _TRANSLATED:
             raise
-        except Exception as error:
+        except Exception as error:  # the function is the caller's code: whatever it raises
             LOG.info("plug-in %s failed", self._plugin.name, exc_info=True)
             if isinstance(db.failure, _TRANSLATED):
                 raise db.failure from None

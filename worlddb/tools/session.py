@@ -17,7 +17,7 @@ import msgspec
 import orjson
 
 from worlddb.errors import BadRequest
-from worlddb.tools.arguments import LONGEST, shown
+from worlddb.tools.arguments import LONGEST, own_words, shown
 from worlddb.tools.engine import Covers, Outcome, Read, Seen, reads_of
 from worlddb.tools.model import Call, Error, Result, Tool
 from worlddb.tools.toolset import Runs, Toolset
@@ -295,10 +295,10 @@ class Session:
 
 def _named(name: Any) -> str:
     """A tool's name as the journal keeps it."""
+    text = name if isinstance(name, str) else own_words(name, repr)
     try:
-        text = name if isinstance(name, str) else repr(name)
-        text.encode()
-    except Exception:  # what is no name may do anything when it is asked for one
+        str.encode(text)
+    except UnicodeEncodeError:  # half a character: JSON can hold it, the journal cannot
         text = f"a {type(name).__name__}"
     return text[:NAME_SHOWN]
 

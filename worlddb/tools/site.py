@@ -197,6 +197,20 @@ class Site:
             )
         return tuple(found)
 
+    def keys_param(
+        self, table: Table, name: str, item: JsonSchema, text: str, *, least: int = 1, most: int, unique: bool = True,
+        role: str = "items",
+    ) -> Param:  # fmt: skip
+        """The parameter `ids`: a list of keys of a table, each as the schema `item` says but for its description."""
+        schema = {
+            "type": "array", "items": {k: v for k, v in item.items() if k != "description"}, "minItems": least,
+            "maxItems": most, **({"uniqueItems": True} if unique else {}), "description": text,
+        }  # fmt: skip
+        return Param(
+            key="ids", name=name, schema=schema, required=True, role=role, table=table.key, column=table.primary_key[0],
+            convert="keys",
+        )  # fmt: skip
+
     def param_name(self, table: Table, column: str) -> str:
         """The canonical name of a column as a parameter or field: 'room_id' for a reference, else its word."""
         word = self.words.field(table.key, column)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from worlddb.schema.model import ForeignKey, Table
-from worlddb.schema.rules import Excl, Requires
+from worlddb.schema.rules import always_set
 from worlddb.semantics.types import is_a
 from worlddb.tasks.effects.case import Answer, Case
 from worlddb.tasks.effects.desk import is_updated_at, key_of, references
@@ -152,23 +152,12 @@ def retire(case: Case) -> Answer:
     row = case.row()
     for child, link in case.facts.holders(case.table):
         loose = link.nullable and len(child.primary_key) == 1 and child.lifecycle and open_states(child)
-        if loose and not _must_have(case, child, link):
+        if loose and not always_set(case.schema, child, link):
             for work in case.desk.rows(child, {link.columns[0]: row[case.table.primary_key[0]]}):
                 if still_open(case, child, work):
                     case.desk.change(child, work, {link.columns[0]: None})
     case.desk.change(case.table, row, {"is_active": 0})
     return case.answer(case.table, key_of(case.table, row))
-
-
-def _must_have(case: Case, table: Table, link: ForeignKey) -> bool:
-    """True where a rule wants the reference of every row to be set."""
-    for rule in case.schema.rules:
-        if rule.table == table.key and not rule.where:
-            if isinstance(rule, Requires) and link.key in rule.match.values():
-                return True
-            if isinstance(rule, Excl) and {link.key, *link.columns} & set(rule.one_of):
-                return True
-    return False
 
 
 # --- where things belong

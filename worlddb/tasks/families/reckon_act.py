@@ -126,20 +126,29 @@ def _number(value: int) -> Const:
     return Const(value=value, table="", column="")
 
 
+def _target(
+    draft: Draft, depth: int, fits: Callable[[Table, Column], bool], usable: Callable[[Any], bool]
+) -> tuple[Tool, Param, Row, str] | None:
+    """An update, the column of it that is written, a row whose value there is usable, and the node that names the row."""
+    options = _settable(draft, fits)
+    if not options:
+        return None
+    tool, param = draft.stream.pick(options)
+    rows = [r for r in standing(draft.ground, tool.table) if usable(r[param.column])]
+    if not rows:
+        return None
+    row = draft.stream.pick(rows)
+    name = draft.refer(tool.table, row, depth)
+    return None if name is None else (tool, param, row, name)
+
+
 def level(draft: Draft, depth: int, size: int) -> bool:
     """A row gets the least or greatest value among others of its kind, or so many percent of its own."""
-    options = _settable(draft, _is_sum)
-    if not options:
+    found = _target(draft, depth, _is_sum, bool)
+    if found is None:
         return False
-    tool, param = draft.stream.pick(options)
+    tool, param, row, name = found
     table = draft.schema[tool.table]
-    rows = [r for r in standing(draft.ground, table.key) if r[param.column]]
-    if not rows:
-        return False
-    row = draft.stream.pick(rows)
-    name = draft.refer(table.key, row, depth)
-    if name is None:
-        return False
     if columns.is_any(table[param.column], _MONEY) and draft.stream.chance(0.4):
         right = _number(draft.stream.pick(PERCENT))
         value = Of(node=draft.add(Calc(name="", op="percent", left=Of(node=name, column=param.column), right=right)))
@@ -157,18 +166,11 @@ def level(draft: Draft, depth: int, size: int) -> bool:
 
 def later(draft: Draft, depth: int, size: int) -> bool:
     """A day is moved on by so many days, or put so long after the last of others."""
-    options = _settable(draft, _is_day)
-    if not options:
+    found = _target(draft, depth, _is_day, lambda value: value is not None)
+    if found is None:
         return False
-    tool, param = draft.stream.pick(options)
+    tool, param, row, name = found
     table, column = draft.schema[tool.table], draft.schema[tool.table][param.column]
-    rows = [r for r in standing(draft.ground, table.key) if r[column.key] is not None]
-    if not rows:
-        return False
-    row = draft.stream.pick(rows)
-    name = draft.refer(table.key, row, depth)
-    if name is None:
-        return False
     temporal = semantic_type(column.type).temporal
     left = _day_near(draft, table, row, name, temporal) if draft.stream.chance(0.5) else None
     left = left or Of(node=name, column=column.key)

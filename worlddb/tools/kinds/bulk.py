@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from worlddb.schema.model import Lifecycle, Table
+from worlddb.schema.model import Column, Lifecycle, Table
 from worlddb.schema.rules import SumEq, literal
 from worlddb.semantics.types import semantic_type
 from worlddb.tools.kinds.fresh import insertion
@@ -58,23 +58,16 @@ def propose(site: Site) -> Iterator[Tool]:
 
 def ids_param(site: Site, table: Table, done: str) -> Param:
     """The rows that a call is about."""
-    item = {
-        k: v for k, v in site.value_schema(table, table[table.primary_key[0]], given=True).items() if k != "description"
-    }
-    schema = {
-        "type": "array", "items": item, "minItems": 1, "maxItems": IDS_MOST, "uniqueItems": True,
-        "description": f"IDs of the {site.words.labels(table.key)} to {done}, 1 to {IDS_MOST}.",
-    }  # fmt: skip
-    name = f"{site.words.noun(table.key)}_ids"
-    return Param(
-        key="ids",
-        name=name,
-        schema=schema,
-        required=True,
-        role="items",
-        table=table.key,
-        column=table.primary_key[0],
-        convert="keys",
+    item = site.value_schema(table, table[table.primary_key[0]], given=True)
+    text = f"IDs of the {site.words.labels(table.key)} to {done}, 1 to {IDS_MOST}."
+    return site.keys_param(table, f"{site.words.noun(table.key)}_ids", item, text, most=IDS_MOST)
+
+
+def _before(site: Site, table: Table, column: Column, *, required: bool = True, default: str = "") -> Param:
+    """The moment or day before which the rows of a call lie."""
+    note = f"only those before this{default}"
+    return site.value_param(
+        table, column, required=required, nullable=False, key="before", name="before", role="filter", note=note
     )
 
 
@@ -139,16 +132,7 @@ def by_date(site: Site, table: Table, machine: Lifecycle) -> Iterator[Tool]:
     way = next((w for w in ways(site, table) if state_word(w.to) in _DATED), None)
     if due is None or way is None:
         return
-    day = site.value_param(
-        table,
-        due,
-        required=False,
-        nullable=False,
-        key="before",
-        name="before",
-        role="filter",
-        note="only those before this; default: now",
-    )
+    day = _before(site, table, due, required=False, default="; default: now")
     now = ":today" if semantic_type(due.type).temporal == "date" else ":now"
     state = site.col(table, machine.column)
     origins = ", ".join(map(literal, way.origins))
@@ -175,16 +159,7 @@ def retire(site: Site, table: Table) -> Iterator[Tool]:
     seen = next((table[k] for k in _STALE if k in table and semantic_type(table[k].type).temporal == "datetime"), None)
     if switch is None or seen is None:
         return
-    before = site.value_param(
-        table,
-        seen,
-        required=True,
-        nullable=False,
-        key="before",
-        name="before",
-        role="filter",
-        note="only those before this",
-    )
+    before = _before(site, table, seen)
     found = chosen(
         site, table, f"coalesce({site.col(table, switch.key)}, 1) = 1 AND {site.col(table, seen.key)} < :before"
     )
@@ -209,16 +184,7 @@ def purge(site: Site, table: Table) -> Iterator[Tool]:
     column = table[expiry or born] if expiry or born else None
     if column is None or table.lifecycle or not semantic_type(column.type).temporal:
         return
-    before = site.value_param(
-        table,
-        column,
-        required=True,
-        nullable=False,
-        key="before",
-        name="before",
-        role="filter",
-        note="only those before this",
-    )
+    before = _before(site, table, column)
     where = f"{site.col(table, column.key)} < min(:before, {now_of(column)})"
     write = Write(
         statement=Statement(sql=f"DELETE FROM {site.sql(table)} WHERE {keyed(site, table)}"),

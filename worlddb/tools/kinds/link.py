@@ -132,18 +132,10 @@ def _replace_all(site: Site, table: Table, left: ForeignKey, right: ForeignKey, 
         ),
         table=table.key, op="delete",
     )  # fmt: skip
-    item = {
-        k: v for k, v in site.value_schema(table, table[right.columns[0]], given=True).items() if k != "description"
-    }
+    item = site.value_schema(table, table[right.columns[0]], given=True)
     labels = _label(plural(other))
-    schema = {
-        "type": "array", "items": item, "minItems": 0, "maxItems": SET_MOST, "uniqueItems": True,
-        "description": f"IDs of all {labels} that it should have, 0 to {SET_MOST}; those that are not named are removed.",
-    }  # fmt: skip
-    ids = Param(
-        key="ids", name=f"{other}_ids", schema=schema, required=True, role="items", table=others.key,
-        column=others.primary_key[0], convert="keys",
-    )  # fmt: skip
+    text = f"IDs of all {labels} that it should have, 0 to {SET_MOST}; those that are not named are removed."
+    ids = site.keys_param(others, f"{other}_ids", item, text, least=0, most=SET_MOST)
     owner = site.value_param(table, table[key], required=True, role="key")
     hidden = tuple(replace(p, hidden=True) for p in made.params)
     tool = Tool(

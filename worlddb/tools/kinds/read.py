@@ -96,15 +96,9 @@ def get_many(site: Site, table: Table) -> Iterator[Tool]:
         return
     (one,) = site.key_params(table)
     labels, shown, key = site.words.labels(table.key), view(site, table), site.col(table, table.primary_key[0])
-    item = {k: v for k, v in one.schema.items() if k != "description"}
-    schema = {
-        "type": "array", "items": item, "minItems": 1, "maxItems": MOST_MANY,
-        "description": f"IDs of the {labels}, at most {MOST_MANY}.",
-    }  # fmt: skip
-    ids = Param(
-        key="ids", name=f"{site.words.noun(table.key)}_ids", schema=schema, required=True, role="key", table=table.key,
-        column=table.primary_key[0], convert="keys",
-    )  # fmt: skip
+    text = f"IDs of the {labels}, at most {MOST_MANY}."
+    name = f"{site.words.noun(table.key)}_ids"
+    ids = site.keys_param(table, name, one.schema, text, most=MOST_MANY, unique=False, role="key")
     yield Tool(
         key=f"{table.key}.get_many", kind="get", table=table.key, words=Words(verb="get", many=True, tail="by_ids"),
         description=f"Get several {labels} by their IDs in one call, ordered by ID. IDs that do not exist are left out.",

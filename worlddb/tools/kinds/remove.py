@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from worlddb.schema.model import Column, ForeignKey, Table
 from worlddb.schema.rules import Excl, literal, quote
@@ -223,18 +223,34 @@ def open_children(site: Site, table: Table) -> list[tuple[Table, ForeignKey]]:
 
 def open_guard(site: Site, table: Table, child: Table, reference: ForeignKey, verb: str, pick: str = "= :id") -> Guard:
     """That no child of a row (or of several: `pick`) is on its way still."""
-    machine = child.lifecycle
-    assert machine is not None
-    state = site.col(child, machine.column, "c")
-    ended = ", ".join(map(literal, final(machine)))
-    labels, label = site.words.labels(child.key), site.words.label(table.key)
+    assert child.lifecycle is not None
+    ends, labels = final(child.lifecycle), site.words.labels(child.key)
+    message = f"The {site.words.label(table.key)} still has {{n}} open {labels}, such as one that is {{state}}."
+    cure = f"Bring these {labels} to an end first: each must be {listing([plainly(s) for s in ends])}."
+    return states_guard(site, child, reference, "NOT IN", ends, pick, message, cure)
+
+
+def states_guard(
+    site: Site,
+    child: Table,
+    reference: ForeignKey,
+    operator: str,
+    states: Iterable[str],
+    pick: str,
+    message: str,
+    cure: str,
+) -> Guard:
+    """That no child of the picked rows is in one of the states (or out of them: `operator` is IN or NOT IN).
+
+    The message may speak of `{n}`, how many there are, and of `{state}`, the state of one.
+    """
+    assert child.lifecycle is not None
+    state = site.col(child, child.lifecycle.column, "c")
     sql = (
         f"SELECT count(*) AS n, min({state}) AS state FROM {site.sql(child)} AS c "
-        f"WHERE {site.col(child, reference.columns[0], 'c')} {pick} AND {state} NOT IN ({ended}) HAVING count(*) > 0"
+        f"WHERE {site.col(child, reference.columns[0], 'c')} {pick} AND {state} {operator} ({', '.join(map(literal, states))}) "
+        "HAVING count(*) > 0"
     )
-    fault = Fault(
-        code="CONFLICT", message=f"The {label} still has {{n}} open {labels}, such as one that is {{state}}.",
-        rule=f"open:{child.key}",
-        cure=f"Bring these {labels} to an end first: each must be {listing([plainly(s) for s in final(machine)])}.",
-    )  # fmt: skip
-    return Guard(query=Statement(sql=sql), fault=fault)
+    return Guard(
+        query=Statement(sql=sql), fault=Fault(code="CONFLICT", message=message, rule=f"open:{child.key}", cure=cure)
+    )

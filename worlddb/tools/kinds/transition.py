@@ -15,7 +15,7 @@ from worlddb.schema.model import Column, ForeignKey, Lifecycle, Table
 from worlddb.schema.rules import Immutable, literal, quote
 from worlddb.semantics.types import is_a, semantic_type
 from worlddb.tools.kinds.parents import dead_ends, final, reference_guards
-from worlddb.tools.kinds.remove import open_children, open_guard, plainly
+from worlddb.tools.kinds.remove import open_children, open_guard, plainly, states_guard
 from worlddb.tools.kinds.rows import change_of, changing, finish, now_of, speaks_of, touch
 from worlddb.tools.model import Fault, Guard, Param, Statement, Tool, Words, Write
 from worlddb.tools.site import Site
@@ -264,19 +264,9 @@ def _stuck_guard(
     site: Site, table: Table, child: Table, reference: ForeignKey, stuck: tuple[str, ...], pick: str
 ) -> Guard:
     """That no part is under way in a state from which it cannot go along."""
-    assert child.lifecycle is not None
-    state = site.col(child, child.lifecycle.column, "c")
     labels, label = site.words.labels(child.key), site.words.label(table.key)
-    sql = (
-        f"SELECT count(*) AS n, min({state}) AS state FROM {site.sql(child)} AS c "
-        f"WHERE {site.col(child, reference.columns[0], 'c')} {pick} AND {state} IN ({_literals(stuck)}) HAVING count(*) > 0"
-    )
-    fault = Fault(
-        code="CONFLICT", message=f"{{n}} {labels} of this {label} are {{state}} and cannot be stopped any more.",
-        rule=f"open:{child.key}",
-        cure=f"Bring these {labels} to an end first.",
-    )  # fmt: skip
-    return Guard(query=Statement(sql=sql), fault=fault)
+    message = f"{{n}} {labels} of this {label} are {{state}} and cannot be stopped any more."
+    return states_guard(site, child, reference, "IN", stuck, pick, message, f"Bring these {labels} to an end first.")
 
 
 # --- the next step

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from worlddb.schema.model import ForeignKey, Table
-from worlddb.schema.rules import Excl, Requires
+from worlddb.schema.rules import always_set
 from worlddb.tools.kinds.actions import replies
 from worlddb.tools.kinds.actions.draft import Draft
 from worlddb.tools.kinds.actions.sights import (
@@ -109,7 +109,7 @@ def _scheduling(site: Site, table: Table) -> dict[str, str]:
 def unassign(site: Site, table: Table, link: ForeignKey) -> Tool:
     """Take a row away from whoever is in charge."""
     column, machine = link.columns[0], table.lifecycle
-    need(not _must_have(site, table, link))
+    need(not always_set(site.schema, table, link))
     role = role_word(site, table, link)
     draft = Draft(site, table, f"{link.key}.unassign")
     draft.row(table, [column, *([machine.column] if machine else [])])
@@ -130,34 +130,46 @@ def unassign(site: Site, table: Table, link: ForeignKey) -> Tool:
     )  # fmt: skip
 
 
-def _must_have(site: Site, table: Table, link: ForeignKey) -> bool:
-    """True where a rule wants a reference to be set in every state."""
-    for rule in site.schema.rules:
-        if rule.table == table.key and not rule.where:
-            if isinstance(rule, Requires) and link.key in rule.match.values():
-                return True
-            if isinstance(rule, Excl) and {link.key, *link.columns} & set(rule.one_of):
-                return True
-    return False
-
-
 def hand_over(site: Site, table: Table, link: ForeignKey) -> Tool:
     """All open rows of one person go to another."""
+    labels = site.words.labels(table.key)
+    return all_to_another(
+        site, table, link, f"{link.key}.hand_over", verb="hand_over", template="hand_over_{{noun}}_of_{role}",
+        gives=f"who gives up the {labels}", takes="who takes them over", able=f"take over {labels}",
+    )  # fmt: skip
+
+
+def all_to_another(
+    site: Site, table: Table, link: ForeignKey, key: str, *, verb: str, template: str, gives: str, takes: str, able: str
+) -> Tool:
+    """All open rows of one parent go to another.
+
+    Args:
+        site: what tools are built with.
+        table: the table of the rows.
+        link: the reference that is to name the other parent.
+        key: last parts of the tool's key.
+        verb: what is done, such as 'hand_over'.
+        template: the tool's name, with `{role}` for what the parent is to the rows.
+        gives: the first parent, as a clause: 'who gives up the orders'.
+        takes: the second one.
+        able: what the second one must be fit for: 'take over orders'.
+    """
     parent, column = site.schema[link.table], link.columns[0]
-    role = role_word(site, table, link)
-    label, labels = site.words.label(parent.key), site.words.labels(table.key)
-    draft = Draft(site, table, f"{link.key}.hand_over")
-    draft.row(parent, prefix="from_", name=f"from_{role}", what=f"ID of the {label} who gives up the {labels}")
-    draft.row(parent, prefix="to_", name=f"to_{role}", what=f"ID of the {label} who takes them over")
+    role, label = role_word(site, table, link), site.words.label(parent.key)
+    draft = Draft(site, table, key)
+    draft.row(parent, prefix="from_", name=f"from_{role}", what=f"ID of the {label} {gives}")
+    draft.row(parent, prefix="to_", name=f"to_{role}", what=f"ID of the {label} {takes}")
     differ(draft, parent)
-    draft.usable(parent, "to_", f"take over {labels}")
-    still = still_open(site, table)
+    draft.usable(parent, "to_", able)
+    still, doing = still_open(site, table), verb.replace("_", " ")
+    rows = f"{'open ' if open_states(table) else ''}{site.words.labels(table.key)}"
     theirs = f"{site.col(table, column)} = :from_id AND {still}"
-    none_left(draft, table, theirs, "from_id", "hand over")
+    none_left(draft, table, theirs, "from_id", doing)
     draft.update(table, {column: ":to_id"}, theirs, into="moved")
     return draft.tool(
-        Words(verb="hand_over", many=True, template=f"hand_over_{{noun}}_of_{role}"),
-        f"Hand over all {'open ' if open_states(table) else ''}{labels} of one {label} to another.",
+        Words(verb=verb, many=True, template=template.format(role=role)),
+        f"{doing.capitalize()} all {rows} of one {label} to another.",
         replies.moved(site, table, column, still),
     )  # fmt: skip
 
@@ -201,7 +213,7 @@ def retire(site: Site, table: Table) -> Tool:
         (child, link)
         for child, link in holders(site, table)
         if link.nullable and single_key(child) and child.lifecycle and open_states(child)
-        and not _must_have(site, child, link)
+        and not always_set(site.schema, child, link)
     ]  # fmt: skip
     need(freed)
     draft = Draft(site, table, "retire")

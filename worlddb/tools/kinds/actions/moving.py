@@ -8,8 +8,7 @@ from contextlib import suppress
 from worlddb.schema.model import ForeignKey, Table
 from worlddb.schema.rules import Immutable, NoOverlap, RoleReq, SameParent, SumEq
 from worlddb.semantics.types import is_a
-from worlddb.tools.kinds.actions import replies
-from worlddb.tools.kinds.actions.assigning import differ, duties, none_left, still_open
+from worlddb.tools.kinds.actions.assigning import all_to_another, duties
 from worlddb.tools.kinds.actions.copying import owner
 from worlddb.tools.kinds.actions.draft import Draft
 from worlddb.tools.kinds.actions.sights import is_person, links, names_parent, open_states, role_word, single_key
@@ -195,19 +194,7 @@ def _not_under_itself(draft: Draft, table: Table, column: str) -> None:
 
 def move_all(site: Site, table: Table, link: ForeignKey) -> Tool:
     """All rows of one parent go to another."""
-    parent, column = site.schema[link.table], link.columns[0]
-    role, label, labels = role_word(site, table, link), site.words.label(link.table), site.words.labels(table.key)
-    draft = Draft(site, table, f"{link.key}.move_all")
-    draft.row(parent, prefix="from_", name=f"from_{role}", what=f"ID of the {label} that is emptied")
-    draft.row(parent, prefix="to_", name=f"to_{role}", what=f"ID of the {label} that they go to")
-    differ(draft, parent)
-    draft.usable(parent, "to_", "take anything in")
-    still = still_open(site, table)
-    theirs = f"{site.col(table, column)} = :from_id AND {still}"
-    none_left(draft, table, theirs, "from_id", "move")
-    draft.update(table, {column: ":to_id"}, theirs, into="moved")
-    return draft.tool(
-        Words(verb="move", many=True, template=f"move_{{noun}}_to_another_{role}"),
-        f"Move all {'open ' if open_states(table) else ''}{labels} of one {label} to another.",
-        replies.moved(site, table, column, still),
+    return all_to_another(
+        site, table, link, f"{link.key}.move_all", verb="move", template="move_{{noun}}_to_another_{role}",
+        gives="that is emptied", takes="that they go to", able="take anything in",
     )  # fmt: skip
