@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import apsw
@@ -59,7 +61,6 @@ class Trials:
         self.steps: list[Step] = [(c.tool, c.arguments) for c in task.gold]
         self.writes = [i for i, c in enumerate(task.gold) if c.writes]
         self._right = self._rows(gold.session)
-        self._readings: Session | None = None
         self.statements: tuple[str, ...] = ()
         self.figures: Counter[str] = Counter()
 
@@ -83,14 +84,23 @@ class Trials:
     def play(self, steps: Sequence[Step]) -> Session:
         """A session in which these calls have been made, whether they were refused or not.
 
-        What the gold reads before it changes anything is read once, and branched off from.
+        What it has in common with the gold is not made again: it branches off before the first change that differs.
         """
-        read = self.writes[0] if self.writes else len(self.steps)
-        if list(steps[:read]) != self.steps[:read]:
-            return self._played(self.ground.world.session(self.ground.toolset), steps)
-        if self._readings is None:
-            self._readings = self._played(self.ground.world.session(self.ground.toolset), self.steps[:read])
-        return self._played(self._readings.fork(), steps[read:])
+        pairs = enumerate(zip(steps, self.steps, strict=False))
+        common = next((i for i, (one, gold) in pairs if one != gold), min(len(steps), len(self.steps)))
+        at = max(i for i in self._branches if i <= common)
+        return self._played(self._branches[at].fork(), steps[at:])
+
+    @cached_property
+    def _branches(self) -> dict[int, Session]:
+        """The gold's calls once more: the session after none of them, before each change, and after all."""
+        session = self.ground.world.session(self.ground.toolset)
+        found = {0: session.fork()}
+        for i, step in enumerate(self.steps):
+            if i in self.writes:
+                found[i] = session.fork()
+            self._played(session, [step])
+        return found | {len(self.steps): session}
 
     def _played(self, session: Session, steps: Sequence[Step]) -> Session:
         for key, arguments in steps:
@@ -125,7 +135,7 @@ class Trials:
         """Every argument of the gold is stated, or shown by an earlier call, or worked out of such; no answer is."""
         stated = {e.value for e in self._consts()}
         worked = {k.value for k in self.gold.known.values() if isinstance(k.value, str | int | float)}
-        shown: set[Any] = set()
+        shown, answers = set[Any](), list[Any]()
         for call, entry in zip(self.task.gold, self.gold.session.journal, strict=True):
             tool = self.ground.toolset.by_key(call.tool)
             assert tool is not None
@@ -134,10 +144,14 @@ class Trials:
                 for p in flat(tool.params)
                 if p.role in ("limit", "cursor", "choice", "sort") or p.convert == "flag"
             }
-            for value in _scalars({k: v for k, v in call.arguments.items() if k not in free and k != "offset"}):
-                if value not in stated and value not in worked and value not in shown:
+            for value in _scalars([v for k, v in call.arguments.items() if k not in free and k != "offset"]):
+                if value in stated or value in worked or value in shown:
+                    continue
+                shown.update(*map(_scalars, answers))  # few calls need what others have shown
+                answers.clear()
+                if value not in shown:
                     raise Failed("an argument comes from nowhere")
-            shown |= set(_scalars(entry.result.data))
+            answers.append(entry.result.data)
         plan = self.task.plan
         needed = {i for c in self.task.gold for i in c.uses} | self.gold.answered_by
         needed = needed.union(*(k.calls for n, k in self.gold.known.items() if isinstance(plan[n], Test)))
@@ -214,17 +228,17 @@ class Trials:
         """What a later change is about means the same once the earlier ones have been made: "the oldest open order" may not
         have become another one by then, for who takes the request literally would be right."""
         plan, schema = self.task.plan, self.ground.schema
-        made = [c for c in self.task.gold if c.writes]
-        session, done = self.play([s for s, c in zip(self.steps, self.task.gold, strict=True) if not c.writes]), 0
-        for do in plan.dos:
-            mine = [c for c in made if c.node == do.name]
-            if done and mine:
-                for name in _reads(plan, do):
-                    sql = query_of(schema, plan, name)
-                    if session.rows(sql) != self.ground.rows(sql):
-                        raise Failed("a description means another row by then")
-            session = self._played(session, [(c.tool, c.arguments) for c in mine])
-            done += len(mine)
+        made = [(do, [c for c in self.task.gold if c.writes and c.node == do.name]) for do in plan.dos]
+        made = [(do, calls) for do, calls in made if calls]
+        if len(made) < 2:
+            return
+        session = self.play([s for s, c in zip(self.steps, self.task.gold, strict=True) if not c.writes])
+        for (_, calls), (do, _) in pairwise(made):
+            self._played(session, [(c.tool, c.arguments) for c in calls])
+            for name in _reads(plan, do):
+                sql = query_of(schema, plan, name)
+                if session.rows(sql) != self.ground.rows(sql):
+                    raise Failed("a description means another row by then")
 
     def idle(self) -> None:
         """Nothing is done, with and without the right answer."""
@@ -278,14 +292,14 @@ class Trials:
         for param in tool.params:
             if param.key not in arguments or param.table not in self.ground.schema or not param.column:
                 continue
+            if isinstance(arguments[param.key], list) or param.convert in ("flag", "json"):
+                continue
             home = self.ground.schema[param.table]
             link = next((f for f in self.ground.parents(home) if f.columns == (param.column,)), None)
             table, column = (link.table, link.ref[0]) if link else (param.table, param.column)
             values = [r[column] for r in self.ground.table(table) if r[column] not in (None, arguments[param.key])]
-            if values and not isinstance(arguments[param.key], list):
+            if values:
                 other = self.stream.child("alter", tool.key, param.key).pick(values)
-                if param.convert in ("flag", "json"):
-                    continue
                 name = ALTERED[0] if param.role == "key" or link else ALTERED[1]
                 yield name, arguments | {param.key: other}
 
@@ -302,22 +316,31 @@ class Trials:
             ):
                 key = tuple(row[k] for k in table.primary_key)
                 if (tool.table, key) not in touched and needed[0].column == table.primary_key[0]:
-                    session = self.play([(tool.key, {needed[0].key: key[0]})])
-                    if session.diff():
-                        return tool.key, {needed[0].key: key[0]}
+                    step = (tool.key, {needed[0].key: key[0]})
+                    if self._works(step, key[0]):
+                        return step
         return None
+
+    def _works(self, step: Step, key: Any) -> bool:
+        """True where a call by a key alone changes the world as it was grown; tried once in each world."""
+        known: dict[tuple[str, Any], bool] = self.ground.memo.setdefault("works", {})
+        if (step[0], key) not in known:
+            known[step[0], key] = bool(self.play([step]).diff())
+        return known[step[0], key]
 
     def careless(self) -> None:
         """At random, everywhere, and away with everything: with the right answer to boot."""
-        for name, steps in (
-            ("random calls", self._random()),
-            ("everywhere the same", self._spray()),
-            ("deleting", self._delete()),
-        ):
+        for name, steps, most in (("random calls", self._random(), LOOSE), ("everywhere the same", self._spray(), 1.0)):
             if steps:
-                session = self.play(steps)
-                if self._rows(session) != self._right:
-                    self.must_fail(name, session, self.task.answer, LOOSE if name != "everywhere the same" else 1.0)
+                self._wrong(name, self.play(steps), most)
+        if "deleted" not in self.ground.memo:  # the same for every task of a world
+            self.ground.memo["deleted"] = self.play(self._delete())
+        if self.ground.memo["deleted"].journal:
+            self._wrong("deleting", self.ground.memo["deleted"], LOOSE)
+
+    def _wrong(self, name: str, session: Session, most: float) -> None:
+        if self._rows(session) != self._right:
+            self.must_fail(name, session, self.task.answer, most)
 
     def _random(self) -> list[Step]:
         found: list[Step] = []
@@ -369,12 +392,14 @@ def _shares(a: GoldCall, b: GoldCall) -> bool:
     return bool(set(_scalars(a.arguments)) & set(_scalars(b.arguments)))
 
 
-def _scalars(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict):
-        for inner in value.values():
-            yield from _scalars(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _scalars(inner)
-    elif value is not None:
-        yield int(value) if isinstance(value, bool) else value
+def _scalars(value: Any) -> list[Any]:
+    """What an answer or argument says, at whatever depth: all but null; a flag as 1 or 0, to which it is equal."""
+    found, left = list[Any](), [value]
+    for one in left:  # grows on the way
+        if isinstance(one, dict):
+            left.extend(one.values())
+        elif isinstance(one, list | tuple):
+            left.extend(one)
+        elif one is not None:
+            found.append(one)
+    return found

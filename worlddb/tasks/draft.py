@@ -240,12 +240,14 @@ class Draft:
         """The ranks by which a row is alone at one end."""
         found = []
         for column in columns.ranks(table):
-            values = [r[column.key] for r in among if r[column.key] is not None]
             own = row[column.key]
-            if own is None or len(values) < 2 or values.count(own) > 1:
+            if own is None:
+                continue
+            values = [v for r in among if (v := r[column.key]) is not None]
+            if len(values) < 2:
                 continue
             for desc, end in ((True, max(values)), (False, min(values))):
-                if own == end:
+                if own == end and values.count(own) == 1:
                     found.append({"sort": column.key, "desc": desc, "take": 1})
         return found
 
@@ -277,7 +279,7 @@ class Draft:
         options: list[tuple[tuple[Where, ...], dict[str, Any]]] = [((), h) for h in self._ranked(table, row, rows)]
         for column in columns.choices(table):
             if row[column.key] is not None:
-                same = [r for r in rows if r[column.key] == row[column.key]]
+                same = self.ground.of(table.key, column.key, row[column.key])
                 if 1 < len(same) < len(rows):
                     options += [((self.equals(table, column, row),), h) for h in self._ranked(table, row, same)]
         if not options:
@@ -331,7 +333,7 @@ class Draft:
 
     def _conditions(self, table: Table, row: Row, least: int, most: int, depth: int) -> tuple[Where, ...] | None:
         """Conditions, one after the other, until few enough rows are left."""
-        left: list[Row] = list(self.ground.table(table.key))
+        left: list[Row] = list(self.ground.table(table.key))  # never changed, only taken anew
         found: list[Where] = []
         used: set[str] = set()
         links = [f for f in self.ground.parents(table) if row[f.columns[0]] is not None and f.table != table.key]
@@ -341,7 +343,7 @@ class Draft:
             if parent is None:
                 return None
             found.append(Where(column=link.columns[0], value=self.key(parent)))
-            left = [r for r in left if r[link.columns[0]] == row[link.columns[0]]]
+            left = self.ground.of(table.key, link.columns[0], row[link.columns[0]])
             used.add(link.columns[0])
         for _ in range(3):
             if len(left) <= most and (found or len(left) == len(self.ground.table(table.key))):

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import orjson
+from msgspec.structs import replace
 
 from worlddb.tasks.forms import tells
-from worlddb.tasks.ground import Ground
+from worlddb.tasks.ground import Ground, Reader
 from worlddb.tasks.model import GoldCall
 from worlddb.tasks.plan import Calc, Const, Do, Each, Expr, Find, Fold, Group, Item, Plan, Test, uses
 from worlddb.tasks.reckon import COMPARE, Row, calculated, folded, grouped
@@ -185,7 +186,7 @@ class _Enactor:
                 before = frozenset([at])  # that there is another page is known from the one before
                 if result is None:
                     break
-                some = [self._row(r, route.reader.shows) for r in rows_of(route.reader.tool.reply, result.data)]
+                some = self._shown(route.reader, result)
                 rows += some
                 if not route.pages or len(some) < route.pages or not self._more(route.reader.tool, result):
                     break
@@ -196,10 +197,18 @@ class _Enactor:
     def _more(tool: Tool, result: Result) -> bool:
         return bool(result.data.get(tool.reply.names.get("has_more", "has_more")))
 
+    def _shown(self, reader: Reader, result: Result) -> list[Row]:
+        """The rows that a result shows; read once, however many plans come upon it."""
+        memo: dict[int, tuple[Result, list[Row]]] = self.ground.memo.setdefault("shown", {})
+        known = memo.get(id(result))
+        if known is None:  # the memo keeps the result, so that no other one ever has its id
+            rows = [self._row(r, reader.shows) for r in rows_of(reader.tool.reply, result.data)]
+            known = memo[id(result)] = (result, rows)
+        return known[1]
+
     @staticmethod
     def _row(shown: dict[str, Any], shows: dict[str, str]) -> Row:
-        row = {column: shown[field] for column, field in shows.items()}
-        return {k: int(v) if isinstance(v, bool) else v for k, v in row.items()}
+        return {c: v if (v := shown[field]).__class__ is not bool else int(v) for c, field in shows.items()}
 
     def _fold(self, node: Fold | Group) -> Known:
         if node.of in self.known:
@@ -313,8 +322,7 @@ class _Enactor:
         if not write and name in self._made:
             at = self._made[name]
             return at, self.session.journal[at].result
-        call = call_of(self.ground.toolset, tool.key, arguments)
-        result = self.session.call(call.name, call.arguments)
+        result = self._made_call(tool, arguments) if write else self._asked(tool, arguments, name)
         at = len(self.calls)
         if not result.ok:
             code = result.error.code if result.error else ""
@@ -331,6 +339,23 @@ class _Enactor:
             GoldCall(tool=tool.key, arguments=arguments, uses=tuple(sorted(sources)), node=node, writes=write)
         )
         return at, result if result.ok else None
+
+    def _made_call(self, tool: Tool, arguments: dict[str, Any]) -> Result:
+        call = call_of(self.ground.toolset, tool.key, arguments)
+        return self.session.call(call.name, call.arguments)
+
+    def _asked(self, tool: Tool, arguments: dict[str, Any], name: bytes) -> Result:
+        """The answer to a question, all of which come before the first change: one that was asked of this world before, for
+        another plan, is answered as it was then."""
+        memo: dict[tuple[Start, bytes], Entry] = self.ground.memo.setdefault("asked", {})
+        journal, place = self.session.journal, (self.session.start, name)
+        known = memo.get(place)
+        if known is None:
+            self._made_call(tool, arguments)
+            known = memo[place] = journal[-1]
+        else:
+            journal.append(replace(known, number=len(journal) + 1))
+        return known.result
 
     def _after(self, entry: Entry, at: int) -> Sources:
         """The earlier changes of rows that this call changes, too."""

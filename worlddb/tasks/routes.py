@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from worlddb.semantics.types import semantic_type
 from worlddb.tasks.ground import PAGES, Ground, Reader, Tally, is_flag
 from worlddb.tasks.plan import Do, Each, Find, Fold, Group, Item, Of, Plan, Where, parts, uses
-from worlddb.tasks.reckon import Row, meets
+from worlddb.tasks.reckon import Row, sifted
 from worlddb.tools.model import Tool
 from worlddb.tools.site import PAGE_LIMIT
 
@@ -61,11 +61,13 @@ class Route(NamedTuple):
 
     def sifted(self, find: Find, rows: Sequence[Row], values: Values) -> list[Row]:
         """The rows that meet all conditions, each once, in the order that the Find asks for."""
-        key = self.reader.key
+        key, left = self.reader.key, list(rows)
+        for one, wanted in zip(find.where, values, strict=True):
+            if left and one.column in left[0]:  # all rows are of one tool, and show the same columns
+                left = sifted(left, one.column, one.op, wanted)
         seen: dict[tuple[Any, ...], Row] = {}
-        for row in rows:
-            if all(meets(row[w.column], w.op, v) for w, v in zip(find.where, values, strict=True) if w.column in row):
-                seen.setdefault(tuple(row[k] for k in key), row)
+        for row in left:
+            seen.setdefault(tuple([row[k] for k in key]), row)
         kept = [seen[k] for k in sorted(seen)]
         if find.sort:
             kept = [r for r in kept if r[find.sort] is not None]
