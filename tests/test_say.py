@@ -16,12 +16,12 @@ from worlddb.tasks import say as saying
 from worlddb.tasks.ground import Ground
 from worlddb.tasks.plan import Asked, Calc, Const, Do, Find, Fold, Of, Plan, Where
 from worlddb.tasks.say import Lexicon, Said, Unread, Unsaid, read, same, say
+from worlddb.tasks.say.constants import read_const, spellings
 from worlddb.tasks.say.forms import phrases
 from worlddb.tasks.say.grammar import Rules, alternatives
 from worlddb.tasks.say.lexer import Text, is_code, is_name
 from worlddb.tasks.say.measure import masked, repeated, self_bleu, variety
 from worlddb.tasks.say.terms import term
-from worlddb.tasks.say.words import read_const, spellings
 
 WORLDS, PLANS = 100, 20
 
@@ -169,6 +169,62 @@ def test_one_day_is_no_days_and_ids_have_no_commas() -> None:
     texts = texts_of(Plan(family="x", nodes=(found, when), asked=Asked(shape="value", what=(Of(node="k"),))))
     assert all(re.search(r"(one|the) day before", t) for t in texts), texts
     assert all("5017" in t for t in texts), texts
+
+
+def hotel(where: tuple[Where, ...] = (), **more: object) -> Find:
+    return Find(name="r", table="reservation", where=where, **more)  # type: ignore[arg-type]
+
+
+def asked(*nodes: Find | Fold | Calc, what: tuple[Of, ...]) -> Plan:
+    return Plan(family="x", nodes=nodes, asked=Asked(shape="value" if len(what) == 1 else "record", what=what))
+
+
+def test_a_moment_at_midnight_is_said_as_a_date_where_that_is_the_same() -> None:
+    for op, exact in (("ge", True), ("lt", True), ("gt", False), ("le", False)):
+        born = Where(
+            column="created_at",
+            op=op,
+            value=Const(value="2026-02-01 00:00:00", table="reservation", column="created_at"),
+        )
+        plan = asked(hotel((born,), many=True), Fold(name="c", of="r", by="count"), what=(Of(node="c"),))
+        clock = [bool(re.search(r"00:00|12:00 am", t)) for t in texts_of(plan)]
+        assert not any(clock) if exact else all(clock), (op, clock)
+
+
+def test_an_amount_is_spelled_one_way_in_a_text_and_several_ways_in_several() -> None:
+    ground, lexicon = scene(12)
+    table, column = next(
+        (t.key, c.key) for t in ground.schema.tables for c in t.columns if lexicon.kind((t.key, c.key)) == "money"
+    )
+    texts = {t for value in (4000000, 125000, 5) for t in spellings(lexicon, (table, column), value)}
+    assert any("40,000" in t for t in texts)
+    assert not any(t.endswith(".00") for t in texts), texts
+
+
+def test_a_long_description_may_come_in_a_sentence_of_its_own() -> None:
+    ground, _ = scene(12)
+    guest = by_title(ground, "guest", "g")
+    of_guest = Where(column="guest", value=Of(node="g", column="id"))
+    state = Where(column="status", value=Const(value="confirmed", table="reservation", column="status"))
+    found = hotel((of_guest, state), sort="created_at", desc=True, take=1)
+    own = texts_of(asked(guest, found, what=(Of(node="r", column="created_at"), Of(node="r", column="id"))), n=120)
+    assert any(re.search(r"\bits\b", t) for t in own), own[:5]
+
+
+def test_several_questions_stand_in_sentences_or_lines_of_their_own() -> None:
+    ground, _ = scene(12)
+    guests = [by_title(ground, "guest", f"g{n}", n) for n in range(4)]
+    texts = texts_of(asked(*guests, what=tuple(Of(node=g.name, column="email") for g in guests)))
+    assert all(t.count("?") + t.count(".") + t.count("\n") >= 3 for t in texts), texts
+    assert any("\n- " in t for t in texts)
+    assert any("\n2) " in t for t in texts)
+
+
+def test_nothing_is_the_sum_of_sums_or_a_noun_twice() -> None:
+    for _, _, said in all_said():
+        rest = said.text if said else ""
+        assert not re.search(r"\b(total total|average average|the the|number of numbers? of|of of)\b", rest), rest
+        assert "minus the difference" not in rest
 
 
 def test_a_text_without_a_meaning_is_refused() -> None:

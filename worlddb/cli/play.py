@@ -64,6 +64,11 @@ class Player:
         """Where the episode was loaded from or saved to: the one file that may be written again."""
 
     @property
+    def commands(self) -> dict[str, Command]:
+        """The words that are no tools."""
+        return COMMANDS
+
+    @property
     def prompt(self) -> str:
         """The world and its clock, which moves on with every change."""
         now = datetime.fromtimestamp(self.session.now, UTC)
@@ -83,11 +88,15 @@ class Player:
         word, _, rest = line.strip().partition(" ")
         if not word:
             return ""
-        command = COMMANDS.get(word)
+        command = self.commands.get(word)
         try:
-            return command.run(self, rest.strip()) if command else self.call(f"{word} {rest}")
+            return command.run(self, rest.strip()) if command else self.other(f"{word} {rest}")
         except WorlddbError as error:
             return f"Error: {error}"
+
+    def other(self, line: str) -> str:
+        """What a line does that begins with no command: it calls a tool."""
+        return self.call(line)
 
     # --- the commands
 
@@ -118,7 +127,7 @@ class Player:
 
         if rest:
             return "\n".join(tool_lines(self.session.toolset[rest], self.session.world.schema))
-        commands = (f"  {c.usage:<15} {c.does}" for c in COMMANDS.values())
+        commands = (f"  {c.usage:<15} {c.does}" for c in self.commands.values())
         return "\n".join(["Commands:", *commands, "", *syntax(self.session)])
 
     def tools(self, rest: str) -> str:
@@ -260,7 +269,7 @@ class Command(NamedTuple):
 
     usage: str
     does: str
-    run: Callable[[Player, str], str]
+    run: Callable[[Any, str], str]
 
 
 COMMANDS: dict[str, Command] = {
@@ -303,7 +312,7 @@ def on_terminal(player: Player, *, input: Input | None = None, output: Output | 
     from worlddb.cli.complete import Completions, as_completer
 
     asking: PromptSession[str] = PromptSession(
-        history=_history(), completer=as_completer(Completions(lambda: player.session, tuple(COMMANDS))),
+        history=_history(), completer=as_completer(Completions(lambda: player.session, tuple(player.commands))),
         complete_while_typing=True, input=input, output=output,
     )  # fmt: skip
     player.paint = painted

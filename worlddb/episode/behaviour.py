@@ -7,9 +7,9 @@ itself, within its savepoint, was never there for anyone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from worlddb.episode.matchers import test_of
+from worlddb.episode.policing import Done, Past, deed_done, offences
 from worlddb.schema.model import Schema
 from worlddb.tasks.forms import Window, forms_of
 from worlddb.tasks.goal import (
@@ -17,12 +17,15 @@ from worlddb.tasks.goal import (
     Ban,
     Before,
     Key,
+    LookFirst,
     Need,
     NeedsConsent,
     Never,
     OnlyTools,
     Row,
+    SignedIn,
     StopAfterRefusal,
+    UserFirst,
 )
 from worlddb.tools.model import Tool
 from worlddb.tools.session import Entry
@@ -43,23 +46,25 @@ class Conduct:
     """An episode's calls, as bans are judged on them."""
 
     def __init__(
-        self, schema: Schema, journal: Sequence[Entry], tools: Toolset | None, window: Window, confirmed: Confirmed
-    ) -> None:
+        self, schema: Schema, journal: Sequence[Entry], tools: Toolset | None, window: Window, confirmed: Confirmed,
+        done: Done = deed_done,
+    ) -> None:  # fmt: skip
         self._forms, self._journal, self._tools = forms_of(schema), journal, tools
-        self._window, self._confirmed = window, confirmed
+        self._confirmed = confirmed
+        self._past = Past(schema, journal, tools, window, done)
 
     def offences(self, ban: Ban) -> Iterator[tuple[int, str]]:
         """Numbers of the entries that break a ban, each with what it did, in words."""
         match ban:
-            case Never():
-                yield from self._never(ban)
+            case Never() | SignedIn() | LookFirst() | UserFirst():
+                yield from offences(ban, self._past)
             case Before():
                 yield from self._before(ban)
             case AtMost():
                 yield from self._at_most(ban)
             case OnlyTools(tools=tools):
                 for entry in self._journal:
-                    if entry.result.ok and self._key(entry) not in tools:
+                    if (entry.result.ok or entry.changes) and self._key(entry) not in tools:
                         yield entry.number, f"{entry.name} was called"
             case StopAfterRefusal(codes=codes):
                 yield from self._after_refusal(codes)
@@ -81,14 +86,6 @@ class Conduct:
     def _say(self, change: Change) -> str:
         names = {"insert": "was added", "update": "was changed", "delete": "was removed"}
         return f"{self._forms[change.table].table.name} {key_text(change.key)} {names[change.op]}"
-
-    def _never(self, ban: Never) -> Iterator[tuple[int, str]]:
-        tests = [(c.column, test_of(c.matcher)) for c in ban.where]
-        for entry, change in self._events(ban.table, ban.op):
-            places = self._forms[change.table].places
-            row: Sequence[Any] = change.after if change.before is None else change.before  # type: ignore[assignment]
-            if all(column in places and test(row[places[column]], self._window) for column, test in tests):
-                yield entry.number, self._say(change)
 
     def _before(self, ban: Before) -> Iterator[tuple[int, str]]:
         """A call that does both is all right: its changes happen at once."""

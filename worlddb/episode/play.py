@@ -9,13 +9,16 @@ import msgspec
 import orjson
 
 from worlddb.episode.behaviour import Confirmed
+from worlddb.episode.company import Company
 from worlddb.episode.verdict import Verdict
 from worlddb.episode.verify import UNANSWERED, verify
 from worlddb.errors import BadRequest
 from worlddb.tasks.forms import clock_text
 from worlddb.tasks.goal import Goal
 from worlddb.tasks.model import Task
+from worlddb.tools.faults import Faults
 from worlddb.tools.model import Call, Error, JsonSchema, Result
+from worlddb.tools.people import TELL
 from worlddb.tools.session import Session, Start
 from worlddb.tools.toolset import Toolset
 from worlddb.world.model import World
@@ -61,6 +64,8 @@ class Observation(NamedTuple):
     """The world's clock, 'YYYY-MM-DD HH:MM:SS' UTC."""
     form: str = ""
     """How the answer is to be given: which values of several, in which order; '' where there is nothing to say."""
+    briefing: str = ""
+    """That a user is there to talk with, that policies hold; '' where there is nothing of the kind."""
 
 
 class Episode:
@@ -83,8 +88,9 @@ class Episode:
         start: Start | None = None,
         *,
         confirmed: Confirmed | None = None,
+        faults: Faults | None = None,
     ) -> None:
-        """`task` may be a mere goal, where there is no instruction.
+        """`task` may be a mere goal, where there is no instruction.  `faults` stand in for those of the task.
 
         Raises:
             BadRequest: the task belongs to another world.
@@ -93,7 +99,9 @@ class Episode:
             raise BadRequest(f"{task.id} is a task of the world {task.world}, not of {world.id}")
         self.world, self.task = world, task
         self.goal = task.goal if isinstance(task, Task) else task
-        self.session: Session = world.session(toolset, start=start)
+        self.company = Company.of(world, task, toolset, faults)
+        """Who stands beside the session."""
+        self.session: Session = world.session(self.company.toolset, start=start, beside=self.company.beside)
         """What the agent did: its journal, its net changes."""
         self.verdict: Verdict | None = None
         """None until an answer has been submitted."""
@@ -109,7 +117,8 @@ class Episode:
         self.session.reset()
         self.verdict = None
         instruction = self.task.instruction if isinstance(self.task, Task) else ""
-        return Observation(instruction, self.session.toolset, clock_text(self.session.now), form_of(self.goal))
+        now = clock_text(self.session.now)
+        return Observation(instruction, self.session.toolset, now, form_of(self.goal), self.company.briefing)
 
     def call(self, name: str, arguments: Any = None) -> Result:
         """One tool call; see `Session.call`.  After the submission it is refused, and leaves no trace in the journal."""
@@ -118,8 +127,19 @@ class Episode:
     def submit(self, answer: Any = UNANSWERED) -> Verdict:
         """End the episode, with an answer (any JSON value, None included) or without one; a second time changes nothing."""
         if self.verdict is None:
-            self.verdict = verify(self.goal, self.session, answer, confirmed=self._confirmed)
+            confirmed = self._confirmed or self.company.confirmed(self.session)
+            self.verdict = verify(self.goal, self.session, answer, confirmed=confirmed, done=self.company.did(self.session))
         return self.verdict
+
+    def say(self, message: str) -> str:
+        """Say something to the user, for agents whose plain messages go to them; the reply, '' where no user is there."""
+        tool = self.session.toolset.by_key(TELL)
+        result = self.call(tool.name, {"message": message}) if tool is not None else None
+        return str(result.data["reply"]) if result is not None and result.ok else ""
+
+    def handbook(self) -> str:
+        """What staff of the business are handed, the policies of the house included."""
+        return self.company.handbook(self.session.toolset)
 
 
 # --- recorded trajectories
@@ -135,6 +155,8 @@ class Trajectory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The style and the sets of the API that the calls were made in; empty: the world's usual one."""
     sets: str = ""
     start: Start = Start()
+    faults: Faults | None = None
+    """Faults that stood in for those of the task."""
     calls: tuple[Call, ...] = ()
     answer: Any = UNANSWERED
 
@@ -200,7 +222,7 @@ def judge(record: Record | Trajectory, world: World, task: Task | Goal, toolset:
         raise BadRequest(f"the trajectory is one of the task {found.task}, not of {task.id}")
     if toolset is None and (found.style or found.sets):
         toolset = world.toolset(found.style or None, sets=found.sets or "crud")
-    episode = Episode(world, task, toolset, found.start)
+    episode = Episode(world, task, toolset, found.start, faults=found.faults)
     for call in found.calls:
         episode.call(call.name, call.arguments)
     return episode.submit(found.answer)

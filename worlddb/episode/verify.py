@@ -18,6 +18,7 @@ from worlddb.episode.evidence import Evidence
 from worlddb.episode.explain import Steps, lines_of, notes_of, ring_of
 from worlddb.episode.match import Made, Ready, Way, fits, made_of, ready
 from worlddb.episode.matchers import shown
+from worlddb.episode.policing import Done, deed_done
 from worlddb.episode.rows import TooSymmetric
 from worlddb.episode.verdict import Line, Verdict, broken
 from worlddb.schema.model import Schema
@@ -51,21 +52,25 @@ class Trail(NamedTuple):
     tools: Toolset | None = None
     covered: Covered = lambda entry, wanted, column: ()
     confirmed: Confirmed = nobody
+    done: Done = deed_done
+    """Whether the user had done something on their own side."""
     breaches: tuple[Line, ...] = ()
     """Where the database itself is not as it should be."""
 
 
-def verify(goal: Goal, session: Session, answer: Any = UNANSWERED, *, confirmed: Confirmed | None = None) -> Verdict:
+def verify(
+    goal: Goal, session: Session, answer: Any = UNANSWERED, *, confirmed: Confirmed | None = None, done: Done = deed_done
+) -> Verdict:
     """The verdict on an episode.
 
     `answer` is any JSON value, None included; leave it out where the agent gave none.  `confirmed` tells of an entry whether
-    the user had agreed to it; by default nobody has agreed to anything.
+    the user had agreed to it; by default nobody has agreed to anything.  `done` tells what they did on their own side.
     """
 
     def trail() -> Trail:
         return Trail(
             session.world.schema, session.diff(), window_in(session), answer, session.journal,
-            session.toolset, Evidence(session), confirmed or nobody,
+            session.toolset, Evidence(session), confirmed or nobody, done,
         )  # fmt: skip
 
     return verdict_on(goal, trail)
@@ -168,7 +173,7 @@ def _answer_line(goal: Goal, answer: Any, reached: Way | None) -> Line:
 def _forbidden(goal: Goal, trail: Trail) -> list[Line]:
     if not goal.bans or trail.journal is None:
         return []
-    conduct = Conduct(trail.schema, trail.journal, trail.tools, trail.window, trail.confirmed)
+    conduct = Conduct(trail.schema, trail.journal, trail.tools, trail.window, trail.confirmed, trail.done)
     lines = []
     for ban in goal.bans:
         for step, deed in conduct.offences(ban):

@@ -15,14 +15,19 @@ from typing import Any
 
 import msgspec
 
+from worlddb.errors import BrokenPromise
+from worlddb.gate.interactive import Interviewer, Unproved
+from worlddb.gate.policed import Police
 from worlddb.gate.trials import Trials
 from worlddb.heldout import Scope
+from worlddb.policies.generate import policies_of
 from worlddb.rng import Stream
 from worlddb.tasks.answer import answer_of, in_words, needs_of
 from worlddb.tasks.card import pair_structure
 from worlddb.tasks.compile import goal_of
 from worlddb.tasks.draft import Draft
 from worlddb.tasks.enact import Gold, Stuck, enact
+from worlddb.tasks.families.policy import Case
 from worlddb.tasks.forms import window_in
 from worlddb.tasks.goal import Goal
 from worlddb.tasks.ground import Ground
@@ -102,6 +107,13 @@ class _Gate:
         self.seen: set[str] = set()
         self.rejected: Counter[str] = Counter()
         self.figures: Counter[str] = Counter()
+        levels, share = task_profile(profile).levels, task_profile(profile).policies
+        self.police = Police(self.ground, policies_of(world), self.stream.child("policies")) if share else None
+        self.policed = sum(self.stream.child("policed", str(i)).chance(share / 100) for i in range(n)) if share else 0
+        """Tasks that are still wanted in which a policy is at stake."""
+        self.interviewer = (
+            Interviewer(self.ground, self.lexicon, levels, n, self.stream.child("users")) if levels else None
+        )
 
     def run(self) -> Batch:
         """Fill the shapes, the most demanding first; what cannot be had in its shape is taken as it comes in the end."""
@@ -112,17 +124,22 @@ class _Gate:
                 break
             proposed, vain = proposed + 1, vain + 1
             wanted = open_[turn % len(open_)]
-            family, found = self.proposer.propose(wanted)
+            cases: tuple[Case, ...] = ()
+            if self.police is not None and self.policed > 0:
+                family, cases = self.police.propose()
+                found: tuple[Candidate, ...] | str = self._carried_out(cases)
+            else:
+                family, found = self.proposer.propose(wanted)
             if isinstance(found, str):
                 self.rejected[f"{family}: {found}"] += 1
                 continue
-            places = self._places(found, open_, vain)
+            places = self._places(found, open_, ANY + 1 if cases else vain)
             if not places:
                 self.proposer.missed(family)
                 self.rejected[f"{family}: another shape"] += 1
                 continue
             try:
-                made = self._admitted(found)
+                made = self._admitted(found, cases)
             except Rejected as rejected:
                 self.proposer.missed(family)
                 self.rejected[f"{family}: {rejected.reason}"] += 1
@@ -131,8 +148,11 @@ class _Gate:
                 self.rejected[f"{family}: {stuck.reason}"] += 1
                 continue
             self.tasks += made
+            for task in made:
+                self.figures.update({k: int(v) for k, v in task.figures.items()})
             vain = 0
             self.proposer.due[family] -= 1
+            self.policed -= len(made) if cases else 0
             self.seen |= {t.card.skeleton for t in made}
             for shape, task in zip(places, made, strict=True):
                 self.figures["unmet"] += not shape.met_by(task.card)
@@ -158,7 +178,16 @@ class _Gate:
 
     # --- one candidate, or two twins
 
-    def _admitted(self, found: tuple[Candidate, ...]) -> list[Task]:
+    def _carried_out(self, cases: tuple[Case, ...]) -> tuple[Candidate, ...] | str:
+        """The candidates of a policy's cases, or why there are none."""
+        try:
+            return tuple(self.proposer.carry_out(case.plan) for case in cases) or "nothing proposed"
+        except (Stuck, BrokenPromise) as error:
+            return error.reason if isinstance(error, Stuck) else "a tie"
+
+    def _admitted(self, found: tuple[Candidate, ...], cases: tuple[Case, ...] = ()) -> list[Task]:
+        if self.interviewer is not None and not cases and not all(self.interviewer.open_to(c.plan) for c in found):
+            raise Rejected("nothing to withhold")
         ids = [f"{self.world.id}/{len(self.tasks) + 1 + i}" for i in range(len(found))]
         if len(found) == 2:  # twins are of one structure, so that no suite has the one without the other
             both = pair_structure(*(c.card.structure for c in found))
@@ -167,7 +196,17 @@ class _Gate:
         for i, candidate in enumerate(found):
             twin = ids[1 - i] if len(found) == 2 else ""
             made.append(self._task(candidate, ids[i], twin))
-        return made
+        return made if self.interviewer is None else self._with_users(made, cases)
+
+    def _with_users(self, made: list[Task], cases: tuple[Case, ...]) -> list[Task]:
+        """The tasks as their users ask for them, under the policies that bear on them."""
+        assert self.interviewer is not None
+        try:
+            if self.police is not None and cases:
+                return [self.police.policed(t, c) for t, c in zip(made, cases, strict=True)]
+            return self.interviewer.all(made)
+        except Unproved as unproved:
+            raise Rejected(unproved.reason) from unproved
 
     def _task(self, candidate: Candidate, id: str, twin: str) -> Task:
         plan, gold, card = candidate
@@ -185,7 +224,6 @@ class _Gate:
         problem, figures = trials.run()
         if problem:
             raise Rejected(problem)
-        self.figures.update(figures)
         return msgspec.structs.replace(task, sql=trials.statements, figures={k: float(v) for k, v in figures.items()})
 
     def _allowed(self, candidate: Candidate) -> None:

@@ -22,7 +22,7 @@ from worlddb.rng import Stream
 from worlddb.tasks.draft import Draft
 from worlddb.tasks.effects.desk import Lost
 from worlddb.tasks.effects.run import run_by_sql
-from worlddb.tasks.enact import Gold, enact
+from worlddb.tasks.enact import POLICY, Gold, enact
 from worlddb.tasks.forms import forms_of, window_in
 from worlddb.tasks.ground import Ground, flat
 from worlddb.tasks.model import GoldCall, Task
@@ -204,7 +204,9 @@ class Trials:
         elif answer is not None:
             answer = other.answer
         self.must_pass("the gold at another time", other.session, answer)
-        if any(d.refused for d in self.task.plan.dos):
+        if any(
+            d.refused not in ("", POLICY) for d in self.task.plan.dos
+        ):  # what a policy forbids, the tools may well do
             self.must_pass("a refused try", enact(self.ground, self.task.plan, refused=True).session, None)
 
     def done_by_sql(self) -> None:

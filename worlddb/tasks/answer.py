@@ -126,6 +126,7 @@ def needs_of(schema: Schema, plan: Plan, draft: Draft, gold: Gold) -> tuple[Need
     whats = list(plan.asked.what)
     if plan.asked.shape == "none":
         whats = [v for d in plan.dos for v in d.arguments.values() if isinstance(v, Of | Each)]
+        whats += [Each(node=d.each, column="") for d in plan.dos if d.each]
     found = [need for what in whats for need in _needs(schema, plan, draft, gold, what)]
     return tuple(dict.fromkeys(found))
 

@@ -27,6 +27,10 @@ Sources = frozenset[int]
 NOTHING: Sources = frozenset()
 
 
+POLICY = "POLICY"
+"""`Do.refused` of what a policy forbids: the tools may well do it."""
+
+
 class Stuck(Exception):
     """A plan that cannot be carried out; `reason` in a few words, for the gate's figures."""
 
@@ -81,6 +85,17 @@ def enact(
     return _Enactor(ground, plan, start, choice or {}, follow, refused).run()
 
 
+def wished(ground: Ground, plan: Plan) -> tuple[GoldCall, ...]:
+    """The calls that somebody wants made who asks for what cannot be done.
+
+    Raises:
+        Stuck: the tools of this world cannot come so far.
+    """
+    enactor = _Enactor(ground, plan, None, {}, False, True)
+    enactor.run()
+    return tuple(enactor.refusals)
+
+
 class _Enactor:
     def __init__(
         self, ground: Ground, plan: Plan, start: Start | None, choice: dict[str, int], follow: bool, refused: bool
@@ -88,6 +103,7 @@ class _Enactor:
         self.ground, self.plan, self.choice, self.follow, self.refused = ground, plan, choice, follow, refused
         self.session = ground.world.session(ground.toolset, start=start)
         self.calls: list[GoldCall] = []
+        self.refusals: list[GoldCall] = []
         self.known: dict[str, Known] = {}
         self.wanted = Wanted(plan)
         self._made: dict[bytes, int] = {}
@@ -290,6 +306,9 @@ class _Enactor:
         self.known[do.name] = Known(rows=(self._row(shown, fields),) if shown else (), calls=frozenset([at]))
 
     def _refusal(self, do: Do, tool: Tool, arguments: dict[str, Any]) -> None:
+        self.refusals.append(GoldCall(tool=tool.key, arguments=arguments, node=do.name, writes=True))
+        if do.refused == POLICY:
+            return
         call = call_of(self.ground.toolset, tool.key, arguments)
         result = self.session.call(call.name, call.arguments)
         code = "ok" if result.error is None else result.error.code

@@ -64,6 +64,10 @@ class TaskProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     wide: Percent = 0
     fan_in: dict[str, Percent] = {}
     fan_out: dict[str, Percent] = {}
+    levels: dict[str, Annotated[int, msgspec.Meta(ge=1)]] = {}
+    """Level of tasks/user.py -> weight; empty: nobody is there to be asked."""
+    policies: Percent = 0
+    """Share of the tasks in which a policy of the world is at stake."""
 
     def draw(self, stream: Stream) -> Shape:
         """The shape of one task."""

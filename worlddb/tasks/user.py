@@ -7,6 +7,8 @@ script and of the journal alone, so that episodes can be forked, put to sleep an
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from worlddb.tasks.goal import Key
@@ -93,6 +95,15 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the user reports, as a sentence: 'The light is green again.'"""
 
 
+class Wish(msgspec.Struct, frozen=True):
+    """A call that the user would agree to although it is no part of the gold: they asked for it, and it cannot be done."""
+
+    tool: str
+    """Key of the tool."""
+    arguments: dict[str, Any]
+    """By parameter key."""
+
+
 class Script(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The user of one task."""
 
@@ -110,6 +121,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     things: dict[str, str] = {}
     """Their own side: thing -> state in the beginning."""
     deeds: tuple[Deed, ...] = ()
+    wishes: tuple[Wish, ...] = ()
 
     @property
     def hidden(self) -> tuple[Topic, ...]:

@@ -7,16 +7,21 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from worlddb.tasks.say.forms import Names, phrases, titled
+from worlddb.tasks.say.arguments import is_lines
+from worlddb.tasks.say.forms import Names, phrases
 from worlddb.tasks.say.grammar import Holes, Read, Reading, Rules, Write, Writer
+from worlddb.tasks.say.labels import several
 from worlddb.tasks.say.lexer import Text
-from worlddb.tasks.say.lexicon import Lexicon, Pair, Phrases, several
-from worlddb.tasks.say.terms import Term, find, of, own_key, target
-from worlddb.tasks.say.words import in_plural, row_table, with_article
+from worlddb.tasks.say.lexicon import Lexicon, Pair
+from worlddb.tasks.say.phrasebook import Phrases
+from worlddb.tasks.say.terms import Term, own_key, target
+from worlddb.tasks.say.words import with_article
 from worlddb.tools.model import Param, Tool
 from worlddb.tools.toolset import Toolset
 from worlddb.tools.words import Verb, article, plain, state_word
 
+_SPECIAL = frozenset(["args", "settings", "itsettings", "column", "value", "flag", "title"])
+"""Holes that are no parameters."""
 PLAIN = ("create", "update", "delete", "archive", "restore", "transition", "link", "unlink")
 
 
@@ -91,7 +96,24 @@ class Deeds:
                     made.add(label, ("param", key, *place))
             return list(self._phrases[ctx].read(text, i))
 
-        return {"param": (write, read), "a_param": with_article((write, read))}
+        return {
+            "param": (write, read),
+            "a_param": with_article((write, read)),
+            "flagged": (self._say_flag, self._read_flag),
+        }
+
+    def _say_flag(self, w: Writer, ctx: Any, v: Term) -> str:
+        return self._flagged((v[2], v[3]), v[4])
+
+    def _read_flag(self, lex: Lexicon, text: Text, ctx: Any, i: int) -> list[Reading]:
+        """A parameter of the tool at hand, and yes or no, by what a row is then marked as."""
+        if (scope := f"{ctx} flags") not in self._phrases:
+            made = self._phrases[scope] = Phrases()
+            for key, (_, place) in self.params[ctx].items():
+                for value in (0, 1):
+                    if words := self._flagged(place, value):
+                        made.add(words, ("param", key, *place, value))
+        return list(self._phrases[scope].read(text, i))
 
     # --- productions
 
@@ -110,34 +132,48 @@ class Deeds:
 
     def patterns(self, tool: Tool, params: dict[str, Param]) -> list[str]:
         """The patterns of one tool, its own words filled in."""
-        file = phrases("deeds")
-        last = tool.key.rpartition(".")[2]
-        kinds, actions = file["kinds"], file["actions"]
-        found: list[str]
-        if tool.kind == "action":
-            found = list(actions.get(last, ()))
-            found += [p for extra in ("top", "amount", "end") for p in actions.get(f"{last}_{extra}", ())]
+        kinds, last = phrases("deeds")["kinds"], tool.key.rpartition(".")[2]
+        if last.startswith("adjust_") and tool.kind != "bulk":
+            found = [f"adjust the {self._label(params['delta'], tool)} of {{id}} by {{delta}}"]
+        elif tool.kind == "action":
+            actions = phrases("deeds")["actions"]
+            found = [
+                p for form in (last, f"{last}_top", f"{last}_amount", f"{last}_end") for p in actions.get(form, ())
+            ]
         elif tool.kind == "bulk":
             found = self._bulk(tool, last, kinds)
-        elif last.startswith("adjust_"):
-            found = [f"adjust the {self._label(params['delta'], tool)} of {{id}} by {{delta}}"]
         elif tool.kind == "update":
-            found = [*kinds["update"], *kinds["updates"], *kinds["clear"]]
+            found = [p for form in ("update", "updates", "clear", "flag") for p in kinds[form]]
         elif tool.kind == "create":
-            found = [*kinds["create"], *self._create_for(tool, params)]
-            if any(p.fields for p in params.values()):
-                items = next(p.key for p in params.values() if p.fields)
-                lines = f"with these lines: {{{items}}}"
-                found = [*(f"{p}, and {lines}" for p in found), *found, f"create a new <noun> {lines}"]
+            found = self._create(tool, params, kinds)
         elif tool.kind in ("link", "unlink"):
             a, b = list(params)[:2]
             found = [p.replace("{a}", f"{{{a}}}").replace("{b}", f"{{{b}}}") for p in kinds[tool.kind]]
         else:
             found = list(kinds.get(tool.kind, ()))
         found = [self._fill(p, tool) for p in found] or [self._name(tool)]
-        return [p for p in found if p and set(re.findall(r"\{(\w+)\}", p)) <= {*params, *_SPECIAL}] or [
-            self._name(tool)
-        ]
+        known = {*params, *_SPECIAL}
+        return [p for p in found if p and set(re.findall(r"\{(\w+)\}", p)) <= known] or [self._name(tool)]
+
+    def _create(self, tool: Tool, params: dict[str, Param], kinds: dict[str, list[str]]) -> list[str]:
+        found = [*kinds["create"], *self._create_for(tool, params)]
+        found += kinds["create_none"] if not any(p.required for p in params.values()) else []
+        if title := self._title(tool, params):
+            noun = re.compile(r"<(a )?noun>")
+            calls = [f" {word} {{{title}}}" for word in ("called", "named")]
+            found += [noun.sub(rf"\g<0>{call}", p, count=1) for p in found if "{args}" in p for call in calls]
+        items = next((p.key for p in params.values() if p.fields), "")
+        if items:
+            lines = f"with these lines: {{{items}}}"
+            found = [*(f"{p}, and {lines}" for p in found), *found, f"create a new <noun> {lines}"]
+        return found
+
+    def _title(self, tool: Tool, params: dict[str, Param]) -> str:
+        """The parameter with the name that a new row is called by; '' where there is none."""
+        lex, place = self.lexicon, (tool.table, self.lexicon.schema[tool.table].title)
+        if not place[1] or lex.kind(place) != "text" or lex.is_a(place, "identifier"):
+            return ""
+        return next((k for k, p in params.items() if p.column and self.place(p, tool) == place), "")
 
     def _bulk(self, tool: Tool, last: str, kinds: dict[str, list[str]]) -> list[str]:
         if last == "bulk_update":
@@ -207,11 +243,13 @@ class Deeds:
 
     def _pattern(self, rules: Rules, tool: Tool, params: dict[str, Param], pattern: str) -> None:
         named = re.findall(r"\{(\w+)\}", pattern)
-        rest = not set(named) & {"args", "settings", "column"} and set(params) - set(named)
+        taken = set(named) & {"args", "settings", "itsettings", "column", "flag"} or pattern.endswith("!")
+        pattern, rest = pattern.rstrip("!"), not taken and set(params) - set(named)
         if rest and not any(params[n].fields for n in named if n in params):
             pattern = f"{pattern} [with {{args}}]"
         holes: dict[str, tuple[str, Any]] = {
-            "args": ("args", (tool.key,)), "settings": ("settings", (tool.key,)),
+            "args": ("args", (tool.key,)), "settings": ("settings", (tool.key,)), "itsettings": ("itsettings", (tool.key,)),
+            "flag": ("flagged", (tool.key,)),
             "column": ("param", (tool.key,)), "value": ("value", "column"),
         }  # fmt: skip
         for key, p in params.items():
@@ -231,11 +269,10 @@ class Deeds:
         return ("object", (table,)) if table else ("value", (place,))
 
     def _split(self, tool: Tool, params: dict[str, Param], clear: bool) -> Callable[..., Holes | None]:
-        free = _SPECIAL - {"args"}
-
         def split(w: Writer, ctx: Any, do: Term, names: Names) -> Holes | None:
             if do[1] != tool.key:
                 return None
+            w.now = w.order.index(do[:4]) if do[:4] in w.order else w.now
             given = dict(do[2])
             table = do[3][1] if do[3] is not None else ""
             key = own_key(w.lexicon.schema, table) if table else ""
@@ -251,31 +288,61 @@ class Deeds:
                 return None
             if ctx == "each" and objects:
                 return None
-            left = tuple(sorted(given.items()))
-            if "column" in names:
-                if len(left) != 1 or _is_lines(left[0][1]) or (left[0][1][:2] == ("const", None)) != clear:
-                    return None
-                place = self.params[tool.key][left[0][0]][1]
-                return h | {"column": ("param", left[0][0], *place)} | ({} if clear else {"value": left[0][1]})
-            if any(_is_lines(v) for _, v in left):
-                return None
-            slot = next((n for n in ("args", "settings") if n in names), "")
-            if bool(slot) != bool(left) or names & free - {slot}:
-                return None
-            return h | ({slot: tuple(w.stream.shuffled(left))} if slot else {})
+            rest = self._rest(w, tool, tuple(sorted(given.items())), names, clear)
+            return None if rest is None else h | rest
 
         return split
+
+    def _rest(self, w: Writer, tool: Tool, left: tuple[Any, ...], names: Names, clear: bool) -> Holes | None:
+        """The parameters that a pattern does not name, in the holes that it has for them."""
+        if any(is_lines(v) for _, v in left):
+            return None
+        h: Holes = {}
+        slot = next((n for n in ("args", "settings", "itsettings") if n in names), "")
+        if "column" in names or "flag" in names:
+            if (
+                len(left) < 1 + bool(slot)
+                or (not slot and len(left) > 1)
+                or (left[0][1][:2] == ("const", None)) != clear
+            ):
+                return None
+            (key, value), left = left[0], left[1:]
+            place = self.params[tool.key][key][1]
+            if "flag" in names:
+                given = value[1] if value[0] == "const" and self._flagged(place, value[1]) else None
+                return None if given is None else {"flag": ("param", key, *place, given)}
+            if self.lexicon.kind(place) == "flag" and not clear and not slot and value[0] == "const" and not w.careful:
+                return None
+            h = {"column": ("param", key, *place)} | ({} if clear else {"value": value})
+        elif tool.kind == "update" and len(left) == 1:
+            return None
+        if (
+            bool(slot) != bool(left)
+            or names & _SPECIAL - {"args", "column", "value"} - {slot}
+            or (slot != "args" and "args" in names)
+        ):
+            return None
+        return h | ({slot: tuple(w.stream.shuffled(left))} if slot else {})
+
+    def _flagged(self, place: Pair, value: Any) -> str:
+        """'urgent', 'not urgent': what a row is marked as; '' for flags that are no adjectives."""
+        if self.lexicon.kind(place) != "flag" or value not in (0, 1):
+            return ""
+        flag = self.lexicon.flag(place)
+        return "" if flag.shape != "adjective" else flag.words if value else f"not {flag.words}"
 
     def _make(self, tool: Tool, params: dict[str, Param], clear: bool) -> Callable[..., Any]:
         def make(lex: Lexicon, ctx: Any, h: Holes) -> Any:
             given, rows = dict[str, Any](), None
             for name, value in h.items():
-                if name in ("args", "settings"):
+                if name in ("args", "settings", "itsettings"):
                     if any(k in given or k in h for k, _ in value):
                         return None
                     given.update(value)
+                elif name == "flag":
+                    given[value[1]] = ("const", value[4], value[2], value[3])
                 elif name == "column":
-                    if h["column"][1] in h:
+                    if h["column"][1] in h or h["column"][1] in given:
                         return None
                     given[h["column"][1]] = ("const", None, *h["column"][2:]) if clear else h["value"]
                 elif name == "value" and "column" in h:
@@ -291,139 +358,3 @@ class Deeds:
             return ("do", tool.key, tuple(sorted(given.items())), rows, None, None)
 
         return make
-
-
-_SPECIAL = frozenset(["args", "settings", "column", "value"])
-
-
-def _is_lines(value: Any) -> bool:
-    return bool(value) and isinstance(value[0], tuple)
-
-
-def add_arguments(rules: Rules) -> None:
-    """object: a row, or all of a set.  args: parameters with their values.  settings: the same, as changes.  lines."""
-    file = phrases("deeds")
-    holes: dict[str, tuple[str, Any]] = {"key": ("key", "."), "rows": ("rows", ""), "ofrows": ("ofrows", "")}
-
-    def split_all(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
-        return {next(iter(n)): v[1]} if v[0] == "all" else None
-
-    def make_all(lex: Lexicon, ctx: Any, h: Holes) -> Any:
-        rows = h.get("rows") or h["ofrows"]
-        return ("all", rows) if rows[1] == ctx else None
-
-    rules.add(
-        "object",
-        ["{key}"],
-        holes,
-        lambda w, ctx, v, n: {"key": v} if v[0] != "all" else None,
-        lambda lex, ctx, h: h["key"],
-    )
-    rules.add("object", ["6* {rows}", "each of {ofrows}", "every one of {ofrows}"], holes, split_all, make_all)
-    for symbol, form in (("arg", "one"), ("arg", "amount"), ("setting", "setting")):
-        h: dict[str, tuple[str, Any]] = {
-            "param": ("a_param" if form == "amount" else "param", "."),
-            "value": ("given", "param"),
-        }
-        patterns = [p.replace("a(n) {param}", "{param}") for p in file["args"][form]]
-        rules.add(symbol, patterns, h, _split_argument(form), _make_argument)
-    h = {"param": ("param", "."), "row": ("row", "")}
-    rules.add("arg", file["args"]["link"], h, _split_linked_row, _make_linked_row, weight=2)
-    rules.add(
-        "arg", file["args"]["item"], {"param": ("param", "."), "role": ("role", "")}, _split_item, _make_item, weight=2
-    )
-    for symbol, one in (("args", "arg"), ("settings", "setting")):
-        h = {"a": (one, "."), "b": (one, "."), "c": (symbol, ".")}
-        rules.add(
-            symbol, ["{a}"], h, lambda w, ctx, v, n: {"a": v[0]} if len(v) == 1 else None, lambda lex, ctx, h: (h["a"],)
-        )
-        rules.add(
-            symbol, ["{a} and {b}"], h, lambda w, ctx, v, n: {"a": v[0], "b": v[1]} if len(v) == 2 else None, _make_two
-        )
-        rules.add(
-            symbol, ["{a}, {c}"], h, lambda w, ctx, v, n: {"a": v[0], "c": v[1:]} if len(v) > 2 else None, _make_more
-        )
-    h = {"args": ("args", "."), "lines": ("lines", ".")}
-    first = file["lines"]["first"]
-    rules.add(
-        "lines",
-        first,
-        h,
-        lambda w, ctx, v, n: {"args": v[0]} if len(v) == 1 else None,
-        lambda lex, ctx, h: (tuple(sorted(h["args"])),),
-    )
-    more = [f"{p}; {{lines}}" for p in first]
-    rules.add(
-        "lines", more, h, lambda w, ctx, v, n: {"args": v[0], "lines": v[1:]} if len(v) > 1 else None,
-        lambda lex, ctx, h: (tuple(sorted(h["args"])), *h["lines"]),
-    )  # fmt: skip
-
-
-def _make_two(lex: Lexicon, ctx: Any, h: Holes) -> Any:
-    return (h["a"], h["b"])
-
-
-def _make_more(lex: Lexicon, ctx: Any, h: Holes) -> Any:
-    return (h["a"], *h["c"])
-
-
-def _split_argument(form: str) -> Callable[..., Holes | None]:
-    def split(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
-        if _is_lines(v[1]):
-            return None
-        place = w.deeds.params[ctx][v[0]][1]
-        kind = w.lexicon.kind(place)
-        if form == "amount" and (kind not in ("money", "number", "real") or in_plural(w.deeds.params[ctx][v[0]][0])):
-            return None
-        if kind == "link" and v[1][0] == "item" and not w.careful:
-            return None
-        if (
-            form == "one"
-            and kind in ("link", "key")
-            and v[1][0] == "of"
-            and titled(w.lexicon, v[1][1]) is None
-            and not w.careful
-        ):
-            return None
-        return {"param": ("param", v[0], *place), "value": v[1]}
-
-    return split
-
-
-def _split_item(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
-    place, role = w.deeds.params[ctx][v[0]][1], (w.whole[2], v[1][1])
-    fit = not _is_lines(v[1]) and v[1][0] == "item" and role in w.lexicon.roles
-    return {"param": ("param", v[0], *place), "role": (role,)} if fit else None
-
-
-def _make_item(lex: Lexicon, ctx: Any, h: Holes) -> Any:
-    table = target(lex.schema, *h["param"][2:]) if h["param"][2] else ""
-    fit = tuple(p for p in h["role"] if target(lex.schema, *p) == table) if table else ()
-    return (h["param"][1], ("its", fit)) if fit else None
-
-
-def _split_linked_row(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
-    place = w.deeds.params[ctx][v[0]][1]
-    table = target(w.lexicon.schema, *place) if place[0] else ""
-    if not table or _is_lines(v[1]) or v[1][0] not in ("of", "group"):
-        return None
-    if v[1][0] == "of" and titled(w.lexicon, v[1][1]) is not None and not w.careful:
-        return None
-    key = own_key(w.lexicon.schema, table)
-    row = (
-        v[1][1]
-        if v[1][0] == "of" and v[1][2] == key and row_table(v[1][1]) == table
-        else find(table, ((key, "eq", v[1]),))
-    )
-    return {"param": ("param", v[0], *place), "row": row}
-
-
-def _make_linked_row(lex: Lexicon, ctx: Any, h: Holes) -> Any:
-    table = target(lex.schema, *h["param"][2:]) if h["param"][2] else ""
-    if not table or row_table(h["row"]) != table:
-        return None
-    return (h["param"][1], of(lex.schema, h["row"], own_key(lex.schema, table)))
-
-
-def _make_argument(lex: Lexicon, ctx: Any, h: Holes) -> Any:
-    return (h["param"][1], h["value"])

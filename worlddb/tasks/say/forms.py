@@ -65,6 +65,14 @@ def titled(lex: Lexicon, t: Term) -> str | None:
     return value[1] if fit else None
 
 
+def is_titled(lex: Lexicon, c: Term) -> bool:
+    """True for a condition that says whose a row is, by the name of its owner."""
+    value = c[2]
+    if c[1] != "eq" or not isinstance(value, tuple) or value[0] != "of" or titled(lex, value[1]) is None:
+        return False
+    return bool(value[2] == own_key(lex.schema, value[1][1]))
+
+
 def pointed(lex: Lexicon, t: Term) -> Term | None:
     """The value that is the key of a row, where that alone says which row it is."""
     if t[0] != "find" or t[6] or t[3] or t[7] or len(t[2]) != 1:

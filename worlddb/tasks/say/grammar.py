@@ -157,7 +157,7 @@ class Rules:
                 parts.append(MARK)
                 nodes = [n.word(".") for n in nodes]
             elif kind in ("ask", "break"):
-                parts.append({"¿": ASK, "¶": BREAK * 2, "↵": BREAK}[word])
+                parts.append(lead * (word == "¿") + {"¿": ASK, "¶": BREAK * 2, "↵": BREAK}[word])
             else:
                 parts.append(lead + word)
                 low = word.lower().replace("\u2019", "'")
@@ -279,12 +279,24 @@ class Writer:
         """Rows that have been named so far."""
         self.literals: dict[str, None] = {}
         """The values that were written, as they stand in the text."""
-        self.careful = False
-        """Says what kind of thing a name is of: after wordings that had several readings."""
+        self.careful = 0
+        """Says what kind of thing a name is of: after wordings that had several readings; how many there have been."""
         self.wrapped = False
         """Inside a polite phrase, where 'for each of …' would not follow well."""
+        self.topic: Any = None
+        """The row that a sentence of its own has introduced, while nothing else can be meant by 'its'."""
+        self.order: list[Any] = []
+        """The changes, and `now`: which of them is being said."""
+        self.now = 0
         self.deeds: Any = None
         self.steps = 0
+        self._styles: dict[str, int] = {}
+
+    def style(self, kind: str, n: int) -> int:
+        """Which of n ways this text spells values of a kind: drawn once, since people do not mix them."""
+        if kind not in self._styles:
+            self._styles[kind] = self.stream.below(n)
+        return self._styles[kind] % n
 
     def literal(self, text: str) -> str:
         """A value as it is written: it keeps its case, and is remembered."""

@@ -5,87 +5,22 @@ from __future__ import annotations
 import re
 from collections import Counter
 from datetime import UTC, datetime
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import msgspec
 
-from worlddb.errors import BrokenFile, UnknownName
-from worlddb.library import folder
-from worlddb.schema.domains import read_yaml
+from worlddb.errors import UnknownName
 from worlddb.schema.model import Column, Schema
 from worlddb.semantics.pools import load_pools
 from worlddb.semantics.types import is_a, semantic_type
 from worlddb.tasks.say import terms
-from worlddb.tasks.say.lexer import Text
-from worlddb.tools.words import Vocabulary, plain, plural, singular, state_word
+from worlddb.tasks.say.labels import human, role, sayable, several, words_file
+from worlddb.tasks.say.lexer import is_code
+from worlddb.tasks.say.phrasebook import Phrases
+from worlddb.tools.words import Vocabulary, plain, state_word
 
 Pair = tuple[str, str]
-PREPOSITIONS = frozenset(
-    [
-        "by",
-        "to",
-        "with",
-        "from",
-        "until",
-        "since",
-        "for",
-        "on",
-        "at",
-        "in",
-        "of",
-        "under",
-        "after",
-        "before",
-        "up",
-        "down",
-        "into",
-    ]
-)
-
-
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    types: dict[str, str]
-    labels: dict[str, str]
-    short: dict[str, str]
-    measures: frozenset[str]
-    units: dict[str, tuple[str, str]]
-    verbs: dict[str, str]
-    likes: tuple[str, ...]
-    symbols: dict[str, str]
-
-
-@cache
-def words_file() -> _File:
-    """schemas/wording/lexicon.yaml.
-
-    Raises:
-        BrokenFile: it does not follow the format at its head.
-    """
-    path = folder("schemas") / "wording" / "lexicon.yaml"
-    try:
-        return msgspec.convert(read_yaml(path), _File)
-    except msgspec.ValidationError as error:
-        raise BrokenFile(f"{path}: {error}; the head of the file describes the format") from None
-
-
-class Phrases:
-    """Fixed phrases and what each means: several meanings where they share a phrase."""
-
-    def __init__(self) -> None:
-        self.first: dict[str, list[tuple[tuple[str, ...], Any]]] = {}
-
-    def add(self, phrase: str, value: Any) -> None:
-        """Let the phrase mean the value as well."""
-        low = tuple(Text(phrase).low)
-        self.first.setdefault(low[0], []).append((low, value))
-
-    def read(self, text: Text, i: int) -> list[tuple[int, Any]]:
-        """(next token, meaning) of every phrase that begins at token i."""
-        if i >= text.n:
-            return []
-        low = text.low
-        return [(i + len(p), v) for p, v in self.first.get(low[i], ()) if tuple(low[i : i + len(p)]) == p]
 
 
 class Flag(msgspec.Struct, frozen=True):
@@ -93,6 +28,8 @@ class Flag(msgspec.Struct, frozen=True):
 
     shape: str
     words: str
+    third: str = ""
+    """Of a verb: as one thing does it ('accepts cards')."""
 
 
 class Lexicon:
@@ -123,6 +60,11 @@ class Lexicon:
     def symbol(self) -> str:
         """The sign of that currency."""
         return words_file().symbols.get(self.currency, self.currency)
+
+    @property
+    def money_names(self) -> tuple[str, ...]:
+        """What people call that currency, (one, several); () where they say its code."""
+        return words_file().moneys.get(self.currency, ())
 
     # --- what columns are
 
@@ -161,11 +103,16 @@ class Lexicon:
     def unit(self, place: Pair) -> tuple[str, str] | None:
         """The words of its unit, (one, several)."""
         if place not in self._units:
-            known = place[0] and place[1] in self.schema[place[0]] and " in " not in self.labels[place]
-            self._units[place] = (
-                words_file().units.get(semantic_type(self.schema[place[0]][place[1]].type).unit) if known else None
-            )
+            self._units[place] = self._unit(*place)
         return self._units[place]
+
+    def _unit(self, table: str, column: str) -> tuple[str, str] | None:
+        if not table or column not in self.schema[table] or self.kind((table, column)) not in ("number", "real"):
+            return None
+        file, words = words_file(), self.words.column_label(table, column).split(" ")
+        if len(words) > 1 and words[-1] in file.measures:
+            return file.measures[words[-1]]
+        return file.units.get(semantic_type(self.schema[table][column].type).unit)
 
     def is_a(self, place: Pair, kind: str) -> bool:
         """True where the semantic type of a column descends from `kind`."""
@@ -183,47 +130,16 @@ class Lexicon:
             often = Counter([*human.values(), *plain_ones.values()])
             for key, label in human.items():
                 alone = often[label] == (2 if plain_ones[key] == label else 1)
-                found[table.key, key] = label if alone else _sayable(plain_ones[key])
+                found[table.key, key] = label if alone else sayable(plain_ones[key])
         return found
 
     def _human(self, table: str, column: Column, label: str) -> str:
-        file, kind, noun = words_file(), self.kind((table, column.key)), self.words.label(table)
-        if label.startswith(f"{noun} ") and label.removeprefix(f"{noun} ") in (
-            "name",
-            "title",
-            "number",
-            "status",
-            "total",
-        ):
-            label = label.removeprefix(f"{noun} ")
-        if column.type in file.types:
-            return file.types[column.type]
-        if label in file.labels:
-            return file.labels[label]
-        words = [file.short.get(w, w) for w in label.split(" ")]
-        if kind in ("date", "datetime", "time") and words[-1] in (
-            "at",
-            "on",
-            "by",
-            "from",
-            "until",
-            "to",
-            "before",
-            "after",
-        ):
-            last = {"date": "date", "time": "time", "datetime": "time"}[kind]
-            if words[-1] in ("at", "on"):
-                words[-1] = last
-            else:
-                words.append(last)
-        if words[-1] in file.measures and len(words) > 1:
-            words.insert(-1, "in")
-            return " ".join(words)
-        if words[-1] == "date" and len(words) > 2:
-            return " ".join(words)
-        if kind == "flag" and words[0] in ("is", "was", "has") and len(words) > 1:
-            words = words[1:]
-        return _sayable(" ".join(words))
+        said = words_file().types.get(column.type)
+        return said or human(label, self.words.label(table), self.kind((table, column.key)), self._plurals)
+
+    @cached_property
+    def _plurals(self) -> frozenset[str]:
+        return frozenset(self.words.labels(t.key) for t in self.schema.tables)
 
     def label(self, place: Pair) -> str:
         """What a column is called ('start time')."""
@@ -285,10 +201,7 @@ class Lexicon:
 
     def role_label(self, table: str, column: str, parent: str) -> str:
         """The noun for the row that a reference leads to."""
-        label = self.words.column_label(table, column)
-        if label == self.words.label(parent) or not _awkward(label):
-            return label
-        return f'"{label}" {self.words.label(parent)}'
+        return role(self.words.column_label(table, column), self.words.label(parent))
 
     @cached_property
     def role_phrases(self) -> tuple[Phrases, Phrases]:
@@ -312,7 +225,7 @@ class Lexicon:
             machine = self.schema[place[0]].lifecycle
             if machine is not None and machine.column == place[1]:
                 stored = machine.states
-            easy = {v: plain(state_word(v)) for v in stored}
+            easy = {v: v if re.search(r"\d", v) and is_code(v) else plain(state_word(v)) for v in stored}
             often = Counter(easy.values())
             self._values[place] = {
                 v: w if often[w] == 1 and len(w) > 2 and not w[:1].isdigit() and not re.match(r"n\d", w) else f'"{v}"'
@@ -343,6 +256,7 @@ class Lexicon:
                         own[machine.column, "eq", value] = words
             for c in t.columns:
                 flag = self.flag((t.key, c.key)) if self.kind((t.key, c.key)) == "flag" else None
+                own |= self._kinds_of((t.key, c.key))
                 if (
                     flag
                     and flag.shape == "adjective"
@@ -353,6 +267,21 @@ class Lexicon:
             often = Counter(own.values())
             found[t.key] = {k: w for k, w in own.items() if often[w] == 1}
         return found
+
+    def is_kind(self, place: Pair) -> bool:
+        """True for a column that says what kind of thing a row is, so that its values may stand before the noun."""
+        return self.kind(place) == "enum" and self.label(place).rpartition(" ")[2] in words_file().kinds
+
+    def _kinds_of(self, place: Pair) -> dict[tuple[str, str, Any], str]:
+        """'hospital' (organisations), 'high-priority' (tickets)."""
+        last = self.label(place).rpartition(" ")[2]
+        if self.kind(place) != "enum" or last not in words_file().kinds | words_file().degrees:
+            return {}
+        tail = f"-{last}" if last in words_file().degrees else ""
+        easy = {
+            v: w for v, w in self.said(place).items() if re.fullmatch(r"[a-z]{3,}", w) and w not in words_file().odd
+        }
+        return {(place[1], "eq", v): f"{w}{tail}" for v, w in easy.items()}
 
     @cached_property
     def adjective_phrases(self) -> Phrases:
@@ -374,8 +303,13 @@ class Lexicon:
             return Flag("adjective", " ".join(words[1:]))
         if words[0] == "has" and len(words) > 1:
             return Flag("noun", " ".join(words[1:]))
+        if words[0] == "can" and len(words) > 1:
+            return Flag("can", " ".join(words[1:]))
         if words[0] in file.verbs:
-            return Flag("verb", " ".join([file.verbs[words[0]], *words[1:]]))
+            return Flag("verb", " ".join([file.verbs[words[0]], *words[1:]]), label)
+        if words[-1] in file.passives and len(words) > 1:
+            verb, third = file.passives[words[-1]]
+            return Flag("verb", " ".join([verb, *words[:-1]]), " ".join([third, *words[:-1]]))
         if words[-1] == "flag" and len(words) > 1:
             words = words[:-1]
         if words[0] == "in" or any(words[-1].endswith(e) for e in file.likes):
@@ -399,14 +333,16 @@ class Lexicon:
             ]
             born = [c.key for c in t.columns if c.type == "created_at"]
             if len(born) == 1:
-                alone = moments == born
+                alone, person = moments == born, t.key in self.people
                 own[born[0], True] = (
-                    "most recently created",
-                    "last created",
-                    *(("most recent", "latest", "newest") if alone else ()),
+                    *(("newest", "most recent", "latest") if alone and not person else ()),
+                    "most recently added" if person else "most recently created",
                 )
-                own[born[0], False] = ("first created", *(("oldest", "earliest") if alone else ()))
-            found[t.key] = own
+                own[born[0], False] = ("oldest", "earliest") if alone and not person else ()
+            ages = [c.key for c in t.columns if c.type == "birth_date"] if t.key in self.people else []
+            if len(ages) == 1:
+                own |= {(ages[0], True): ("youngest",), (ages[0], False): ("oldest",)}
+            found[t.key] = {k: words for k, words in own.items() if words}
         return found
 
     @staticmethod
@@ -424,37 +360,6 @@ class Lexicon:
         for word, found in by.items():
             made.add(word, tuple(found))
         return made
-
-
-def several(label: str) -> str:
-    """The plural of a label: that of its head ('dates of birth'), and what is no singular as it is ('steps planned')."""
-    if label.startswith('"'):
-        name, _, rest = label[1:].partition('" ')
-        return f'"{name}" {several(rest)}'
-    head, link, rest = label, "", ""
-    for word in (" of ", " in "):
-        head, found, after = head.partition(word)
-        link, rest = (found, after) if found else (link, rest)
-    last = head.rpartition(" ")[2]
-    if last.endswith("ed") or singular(last) != last:
-        return label
-    return f"{plural(head.replace(' ', '_')).replace('_', ' ')}{link}{rest}"
-
-
-def _awkward(label: str) -> bool:
-    """True for a reference whose label is no noun ('checked by', 'renews')."""
-    words = label.split(" ")
-    verb = words[0] == "travels" or (
-        len(words) == 1 and len(label) > 4 and label[-2:] not in ("ss", "us", "is") and singular(label) != label
-    )
-    return verb or any(w in PREPOSITIONS for w in words) or len(label) < 2
-
-
-def _sayable(label: str) -> str:
-    """A label that stands as a noun; else named as an entry."""
-    words = label.split(" ")
-    odd = words[0] in PREPOSITIONS or words[-1] in PREPOSITIONS or len(label) < 2
-    return f'"{label}" entry' if odd else label
 
 
 def _adjective(words: str) -> bool:

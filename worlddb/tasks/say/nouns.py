@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,19 +11,22 @@ from worlddb.tasks.say.forms import (
     Names,
     is_const,
     is_nested,
+    is_titled,
 )
-from worlddb.tasks.say.grammar import Holes, Rules, Writer
+from worlddb.tasks.say.grammar import Holes, Read, Rules, Write, Writer
 from worlddb.tasks.say.lexicon import Lexicon
 from worlddb.tasks.say.terms import Term, find
 
 
 def add_lists(rules: Rules) -> None:
     """posts0 and posts1 (all that follows a noun), adjs (what stands before it), values (several constants)."""
-    for n in (0, 1):
-        holes = {"post": (f"post{n}", "."), "posts": (f"posts{n}", ".")}
+    for n in (0, 1):  # only read; `write_posts` writes them
+        holes = {"post": (f"post{n}", "."), "posts": (f"posts{n}", "."), "bare": (f"bare{n}", ".")}
         rules.add(f"posts{n}", ["{post}"], holes, _one("post"), lambda lex, ctx, h: (h["post"],))
-        rules.add(f"posts{n}", ["2* {post} {posts}"], holes, _first("post", "posts"), _join("post", "posts"))
-        rules.add(f"posts{n}", ["3* {post} and {posts}"], holes, _and, _join("post", "posts"))
+        rules.add(f"posts{n}", ["{post} {posts}", "{post} and {posts}"], holes, _unsaid, _join("post", "posts"))
+        rules.add(f"posts{n}", ["{post} and {bare}"], holes, _unsaid, lambda lex, ctx, h: (h["post"], h["bare"]))
+        more = ["{post} and {bare} {posts}", "{post} and {bare} and {posts}"]
+        rules.add(f"posts{n}", more, holes, _unsaid, lambda lex, ctx, h: (h["post"], h["bare"], *h["posts"]))
     holes = {"adj": ("adj", ""), "adjs": ("adjs", "")}
     rules.add("adjs", ["{adj}"], holes, _one("adj"), lambda lex, ctx, h: (h["adj"],))
     rules.add("adjs", ["{adj} {adjs}", "{adj}, {adjs}"], holes, _first("adj", "adjs"), _join("adj", "adjs"))
@@ -40,9 +44,60 @@ def _first(name: str, rest: str) -> Callable[..., Holes | None]:
     return lambda w, ctx, v, n: {name: v[0], rest: v[1:]} if len(v) > 1 else None
 
 
-def _and(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
-    """'and' stands before conditions, but not before the order in which a set is wanted."""
-    return {"post": v[0], "posts": v[1:]} if len(v) > 1 and v[1][0] != "#order" else None
+def _unsaid(w: Writer, ctx: Any, v: Term, n: Names) -> Holes | None:
+    return None
+
+
+_RELATIVE = frozenset(["who", "that", "whose"])
+_WITH = frozenset(["with", "without"])
+
+
+def _place(text: str) -> int:
+    """Where a condition stands among others: 'of Anna', 'created in May', 'with a view', 'who are active'."""
+    lead = text.lstrip().partition(" ")[0]
+    return 3 if lead in _RELATIVE else 2 if lead in _WITH else 0 if lead in ("of", "for", "in") else 1
+
+
+def write_posts(number: int) -> Write:
+    """Conditions in the order in which people say them, with 'and' only between two of a kind."""
+
+    def write(w: Writer, ctx: Any, v: Term) -> str:
+        near = [c for c in v if c[0] != SORT and is_titled(w.lexicon, c)]
+        last = [c for c in v if c not in near and (is_nested(c) or c[0] in (SORT, "#order"))]
+        plain = [c for c in v if c not in near and c not in last]
+        say = [[w.write(f"post{number}", ctx, c) for c in part] for part in (near, plain)]
+        say.append([_clear(w, f"post{number}", ctx, c, bool(plain)) for c in last])
+        texts = [*say[0], *sorted(say[1], key=_place), *say[2]]
+        out = texts[0]
+        shared = False
+        for before, text in itertools.pairwise(texts):
+            a, b = before.lstrip().partition(" ")[0], text.lstrip().partition(" ")[0]
+            if a == b == "with" and not shared and (after := text.lstrip()[5:]) and not last:
+                out, shared = f"{out} and {after}", True
+            elif (a in _RELATIVE and b in _RELATIVE) or (a in _WITH and b in _WITH):
+                out, shared = f"{out} and {text}", False
+            else:
+                out, shared = f"{out} {text}", False
+        return out
+
+    return write
+
+
+def _clear(w: Writer, symbol: str, ctx: Any, c: Term, others: bool) -> str:
+    """A condition that mentions other rows; after others rather with its own verb ('and whose doctor is …') than with 'of'."""
+    before = dict(w.said)
+    text = w.write(symbol, ctx, c)
+    for _ in range(4 if others and c[1] == "eq" else 0):
+        if text.lstrip().partition(" ")[0] in _RELATIVE | _WITH:
+            break
+        w.said = dict(before)
+        text = w.write(symbol, ctx, c)
+    return text
+
+
+def posts_symbols() -> dict[str, tuple[Write, Read]]:
+    """posts0 and posts1, written by `write_posts` and read by their productions."""
+    return {f"posts{n}": (write_posts(n), lambda lex, text, ctx, i: []) for n in (0, 1)}
 
 
 def _join(name: str, rest: str) -> Callable[..., Any]:
@@ -69,6 +124,8 @@ def add_descriptions(rules: Rules) -> None:
         }  # fmt: skip
         patterns = ["4* [{extreme}] {adjs} {noun} [{posts}]", "[{extreme}] {noun} [{posts}]"]
         patterns += ["[{adjs}] {noun} {title} {posts}"] if not n else []
+        holes |= {"sort": (f"sort{n}", "noun"), "those": ("posts1", "noun")}
+        patterns += [f"[{{adjs}}] {{noun}} {{sort}} {of} those {{those}}" for of in ("among", "of", "out of")]
         rules.add(symbol, patterns, holes, _split_description(bool(n)), _make_description(bool(n)))
 
 
@@ -88,7 +145,7 @@ def _make_description(many: bool) -> Callable[[Lexicon, Any, Holes], Any]:
             if len(found) != 1:
                 return None
             sort = (*found[0], True)
-        for part in h.get("posts", ()):
+        for part in (*h.get("posts", ()), *h.get("those", ()), *((h["sort"],) if "sort" in h else ())):
             if part[0] in (SORT, "#order"):
                 if sort is not None:
                     return None
@@ -106,6 +163,20 @@ def _make_description(many: bool) -> Callable[[Lexicon, Any, Holes], Any]:
         return find(table, tuple(conditions), sort[0], sort[1], take, many)
 
     return make
+
+
+def _with_order(w: Writer, t: Term, names: Names, h: Holes, posts: tuple[Term, ...]) -> Holes | None:
+    """What follows a noun that is the first by some column, or is wanted in the order of it."""
+    _, table, _, sort, desc, take, _, _ = t
+    if not take:
+        return None if "sort" in names else h | {"posts": (*posts, ("#order", sort, desc))}
+    if (sort, desc) in w.lexicon.extremes[table] and not w.careful:
+        return None
+    order = (SORT, sort, desc)
+    near = all(is_titled(w.lexicon, c) for c in posts)
+    if "sort" in names:
+        return h | {"sort": order, "those": posts} if posts and not near else None
+    return h | {"posts": (*posts, order)} if near or not posts else None
 
 
 def _split_description(many: bool) -> Callable[..., Holes | None]:
@@ -129,15 +200,12 @@ def _split_description(many: bool) -> Callable[..., Holes | None]:
             fit = [c for c in rest if is_const(c[2]) and (c[0], c[1], c[2][1]) in known]
             if not fit:
                 return None
-            h["adjs"] = tuple(((table, c),) for c in fit[:2])
-            rest = [c for c in rest if c not in fit[:2]]
-        posts = sorted(w.stream.shuffled(rest), key=is_nested)
+            fit = sorted(fit, key=lambda c: lex.kind((table, c[0])) == "enum")[:2]
+            h["adjs"] = tuple(((table, c),) for c in fit)
+            rest = [c for c in rest if c not in fit]
+        posts = tuple(sorted(w.stream.shuffled(rest), key=is_nested))
         if sort and "extreme" not in names:
-            if take and posts and not w.careful:
-                return None  # 'the one with ... among' says it better
-            posts.append((SORT if take else "#order", sort, desc))
-        if posts:
-            h["posts"] = tuple(posts)
-        return h
+            return _with_order(w, t, names, h, posts)
+        return None if "sort" in names else h | ({"posts": posts} if posts else {})
 
     return split

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from worlddb.tasks.say.forms import (
@@ -46,7 +46,7 @@ def add_rows(rules: Rules) -> None:
     rules.add("row", file["any"], holes, _split_any, _make_any)
     for symbol in ("row", "owner"):
         rules.add(
-            symbol, file["again"], holes, split_again("noun"), lambda lex, ctx, h: ("again", h["noun"]), weight=20
+            symbol, file["again"], holes, split_again("noun"), lambda lex, ctx, h: ("again", h["noun"]), weight=60
         )
         rules.add(symbol, file["new"], holes, _split_new, lambda lex, ctx, h: ("new", h["noun"]))
     rules.add("row", file["link"], holes, _split_link, _make_link)
@@ -56,13 +56,15 @@ def add_rows(rules: Rules) -> None:
     for name, desc in (("highest", True), ("lowest", False)):
         rules.add("row", file[name], holes, _split_measure(desc), _make_measure(desc))
     for by, sums in phrases("rows")["sums"].items():
-        rules.add("measure", sums, {}, *_measure(by))
+        for word in sums:
+            rules.add("measure", [word], {}, *_measure(by, word))
     rules.add("key", ["{row}"], {"row": ("row", "")}, _split_key, _make_key)
     rules.add("key", ["3* {name}"], {"name": ("name", "")}, split_key_name, make_key_name)
 
 
-def _measure(by: str) -> tuple[Callable[..., Holes | None], Callable[..., str]]:
-    return (lambda w, ctx, v, n: {} if v == by else None), (lambda lex, ctx, h: by)
+def _measure(by: str, word: str) -> tuple[Callable[..., Holes | None], Callable[..., str]]:
+    """'total' or 'average', but no 'total total': the meaning that is written is (by, what the column is called)."""
+    return (lambda w, ctx, v, n: {} if v[0] == by and word not in v[1].split(" ") else None), (lambda lex, ctx, h: by)
 
 
 def _split_named(slot: str, called: bool) -> Callable[..., Holes | None]:
@@ -100,7 +102,7 @@ def _split_owned(w: Writer, ctx: Any, t: Term, names: Names) -> Holes | None:
     )
 
 
-def owner_of(lex: Lexicon, t: Term, names: Names, careful: bool) -> tuple[tuple[str, Any], Term] | None:
+def owner_of(lex: Lexicon, t: Term, names: Names, careful: int) -> tuple[tuple[str, Any], Term] | None:
     """(hole, owner) and the rest, where a condition says whose a row is."""
     for c in t[2]:
         if c[1] != "eq" or lex.kind((t[1], c[0])) != "link" or is_const(c[2]):
@@ -162,7 +164,13 @@ def split_again(noun: str) -> Callable[..., Holes | None]:
 
 
 def _split_new(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
-    return {"noun": t[2]} if t[0] == "did" and w.whole[3][t[1]] else None
+    """The row that was made last: 'the new booking'."""
+    return {"noun": t[2]} if t[0] == "did" and last_did(w.whole[3][: w.now], t[2], True) == t[1] else None
+
+
+def last_did(results: Sequence[tuple[str, bool]], table: str, new: bool) -> int:
+    """The last of some changes, each (table of the row it answers with, whether that is new), that answers so; -1 for none."""
+    return max((i for i, found in enumerate(results) if found == (table, new)), default=-1)
 
 
 def _split_link(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
@@ -229,7 +237,12 @@ def _split_measure(desc: bool) -> Callable[..., Holes | None]:
         v = pointed(w.lexicon, t)
         if v is None or v[0] != "group" or v[1] == "count" or v[3] != desc or (v[5][1], v[4]) not in w.lexicon.roles:
             return None
-        return {"role": ((v[5][1], v[4]),), "measure": v[1], "column": ((v[5][1], v[2]),), "rows": v[5]}
+        return {
+            "role": ((v[5][1], v[4]),),
+            "measure": (v[1], w.lexicon.label((v[5][1], v[2]))),
+            "column": ((v[5][1], v[2]),),
+            "rows": v[5],
+        }
 
     return split
 
@@ -251,11 +264,22 @@ def _split_key(w: Writer, ctx: Any, t: Term, n: Names) -> Holes | None:
     if not table or t[0] == "item":
         return None
     key = own_key(lex.schema, table)
+    if (
+        not w.careful
+        and ctx in lex.roles
+        and lex.roles[ctx].endswith(lex.words.label(table))
+        and _is_named(lex, t, key)
+    ):
+        return None  # 'whose driver is Anna', not 'whose driver is the driver Anna'
     if t[0] == "of" and t[2] == key and row_table(t[1]) == table:
         return {"row": t[1]}
     if t[0] in ("of", "group") or (t[0] == "const" and t[1] is not None):
         return {"row": find(table, ((key, "eq", t),))}
     return None
+
+
+def _is_named(lex: Lexicon, t: Term, key: str) -> bool:
+    return t[0] == "of" and t[2] == key and titled(lex, t[1]) is not None
 
 
 def _make_key(lex: Lexicon, ctx: Any, h: Holes) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -27,12 +29,18 @@ from worlddb.tasks.say.grammar import (
 )
 from worlddb.tasks.say.lexer import Text
 from worlddb.tasks.say.lexicon import Lexicon
+from worlddb.tasks.say.nouns import posts_symbols
+from worlddb.tasks.say.rows import last_did
 from worlddb.tasks.say.sentences import shared
 from worlddb.tasks.say.terms import Term, of, own_key, target, walk
+from worlddb.tasks.say.topics import is_doubled, is_long, is_row, weight
+from worlddb.tasks.say.veil import VeiledWriter, Worn, readings
 from worlddb.tasks.say.words import WORDS, context, row_table
 from worlddb.tools.toolset import Toolset
 from worlddb.tools.words import article
 
+_POINTERS = ("again", "new", "those", "its", "after")
+"""Tags of what a text says by pointing elsewhere in it."""
 TRIES = 6
 """Wordings that are tried before a plan is given up."""
 WAYS = 64
@@ -64,7 +72,9 @@ class Speech:
         self.lexicon = lexicon
         self.deeds = Deeds(lexicon, toolset)
         self.schema = lexicon.schema
-        self.grammar = Grammar(lexicon, (shared(), self.deeds.rules()), WORDS | self.deeds.words(), context)
+        self.grammar = Grammar(
+            lexicon, (shared(), self.deeds.rules()), WORDS | posts_symbols() | self.deeds.words(), context
+        )
 
     @classmethod
     def of(cls, lexicon: Lexicon, toolset: Toolset) -> Speech:
@@ -94,8 +104,8 @@ class Speech:
                 ones.setdefault(part[2], set()).add(part)
         return ones, sets
 
-    def say(self, plan: Plan, stream: Stream) -> Said:
-        """The plan in words that read as the plan, and as nothing else."""
+    def say(self, plan: Plan, stream: Stream, veils: Mapping[Term, str] | None = None) -> Said:
+        """The plan in words that read as the plan, and as nothing else; `veils` hide some of its terms (see `veil`)."""
         whole = self._placed(terms.term(self.schema, plan))
         wanted = terms.canonical(self.schema, _plain(whole))
         hard = plan.asked is not None and plan.asked.shape == "none"
@@ -105,11 +115,11 @@ class Speech:
             draw = stream.child("say", str(attempt))
             persona = draw.pick(list(personas))
             try:
-                text, literals = self._write(whole, persona, draw, hard, attempt > 1)
+                text, literals, worn = self._write(whole, persona, draw, hard, max(0, attempt - 1), veils or {})
             except Unsayable as error:
                 why = str(error)
                 continue
-            if self._reads_as(text, wanted):
+            if self._reads_as(text, wanted, worn):
                 return Said(text, persona, personas[persona]["register"], literals)
             why = f"another reading, or none: {text}"
         raise Unsaid(f"no wording: {why}")
@@ -123,38 +133,86 @@ class Speech:
 
         return terms.mapped(whole, place)
 
-    def _write(self, whole: Term, persona: str, draw: Stream, hard: bool, careful: bool) -> tuple[str, tuple[str, ...]]:
+    def _write(
+        self, whole: Term, persona: str, draw: Stream, hard: bool, careful: int, veils: Mapping[Term, str]
+    ) -> tuple[str, tuple[str, ...], tuple[Worn, ...]]:
         p = phrases("personas")["personas"][persona]
         ones, sets = self.spoken(whole)
-        makers = [self.deeds.makes(d[1]) for d in whole[1]]
+        makers = [(self.deeds.result(d[1]), self.deeds.makes(d[1])) for d in whole[1]]
         counts = [{k: len(v) for k, v in ones.items()}, {k: len(v) for k, v in sets.items()}, "", makers]
-        w = Writer(self.grammar, draw, frozenset([persona]), counts)
-        w.deeds, w.careful = self.deeds, careful
+        registers = frozenset([persona])
+        w = (
+            VeiledWriter(self.grammar, draw, registers, counts, veils)
+            if veils
+            else Writer(self.grammar, draw, registers, counts)
+        )
+        w.deeds, w.careful, w.order = self.deeds, careful, [d[:4] for d in whole[1]]
+        w.now = len(w.order)
         _, dos, asked = whole
         out = []
         if (opening := draw.pick(p["openings"])) != "":
             out.append(_written(w, "opening", opening))
+        if not careful and (topic := self._topic(whole, ones, sets, draw)) is not None:
+            out.append(w.write("intro", None, topic) + MARK)
+            alone = not dos and asked is not None and all(v[0] == "of" and v[1] == topic for v in asked[1])
+            w.topic = topic if alone else None
         out.append(w.write("body", None, (dos, asked)))
+        after = MARK + (BREAK if BREAK in out[-1] else " ")
         if dos and (hard or draw.chance(0.3)):
-            out.append(MARK + " " + w.write("close", None, True))
+            out.append(after + w.write("close", None, True))
+            after = MARK + " "
         if (closing := draw.pick(p["closings"])) != "":
-            out.append(MARK + " " + _written(w, "closing", closing))
+            out.append(after + _written(w, "closing", closing))
         text = finish(" ".join(out), bool(p.get("low")), bool(p.get("open")) or "¶" in closing)
-        return text, tuple(x for x in w.literals if x in text)
+        return text, tuple(x for x in w.literals if x in text), tuple(w.worn) if isinstance(w, VeiledWriter) else ()
+
+    def phrase(self, symbol: str, ctx: Any, term: Term, stream: Stream) -> tuple[str, tuple[str, ...]]:
+        """A value ('const', at a place) or a row ('row') by itself, as words that read as it and as nothing else; and the values
+        that they state.
+
+        Raises:
+            Unsaid: there are no such words.
+        """
+        ones, sets = self.spoken(("plan", (), ("value", (term,))))
+        counts = [{k: len(v) for k, v in ones.items()}, {k: len(v) for k, v in sets.items()}, "", []]
+        for attempt in range(TRIES):
+            w = Writer(self.grammar, stream.child("phrase", str(attempt)), frozenset(), counts)
+            w.deeds, w.careful = self.deeds, max(0, attempt - 1)
+            try:
+                text = finish(w.write(symbol, ctx, term), True, True)
+            except Unsayable:
+                continue
+            read = readings(self.grammar, Text(text), symbol, (), ctx)
+            if read and all(terms.canonical(self.schema, r) == terms.canonical(self.schema, term) for r in read):
+                return text, tuple(x for x in w.literals if x in text)
+        raise Unsaid(f"no words for {str(term)[:160]}")
+
+    def _topic(self, whole: Term, ones: dict[str, set[Term]], sets: dict[str, set[Term]], draw: Stream) -> Term | None:
+        """A row that takes long to describe, to be introduced in a sentence of its own; None where none does.
+
+        It is the only one of its table, so that 'that booking' says which, and leaves about half of all rows to the rest.
+        """
+        total = weight(whole)
+        if not draw.chance({0: 0.0, 1: 0.0, 2: 0.25, 3: 0.7}.get(total, 0.85)):
+            return None
+        alone = sorted((t for table, own in ones.items() if len(own) == 1 and table not in sets for t in own), key=repr)
+        mentioned = {part for part in walk(whole) if is_row(part)}
+        fit = [t for t in alone if t in mentioned and is_long(t)]
+        return min(fit, key=lambda t: max(weight(t), total - weight(t)), default=None)
 
     # --- reading
 
-    def _reads_as(self, text: str, wanted: Term) -> bool:
+    def _reads_as(self, text: str, wanted: Term, worn: tuple[Worn, ...] = ()) -> bool:
         """True where the text means this and nothing else; a text that can be taken apart in very many ways is not for people."""
         try:
-            found = self.grammar.readings(Text(text), "text")
+            found = readings(self.grammar, Text(text), "text", worn)
         except TooInvolved:
             return False
         if len(found) > WAYS:
             return False
         read = False
-        for dos, asked in found:
-            t = self.resolved(("plan", dos, asked))
+        for dos, asked, topic in found:
+            t = self.resolved(("plan", dos, asked), topic)
             if t is not None and terms.canonical(self.schema, t) != wanted:
                 return False
             read |= t is not None
@@ -171,38 +229,42 @@ class Speech:
             parsed = self.grammar.readings(Text(text), "text")
         except TooInvolved:
             raise Unread(f"too many readings of: {text[:300]}") from None
-        for dos, asked in parsed:
-            t = self.resolved(("plan", dos, asked))
+        for dos, asked, topic in parsed:
+            t = self.resolved(("plan", dos, asked), topic)
             if t is not None:
                 found[terms.canonical(self.schema, t)] = t
         if len(found) != 1:
             raise Unread(f"{len(found)} readings of: {text[:300]}" if found else f"no reading of: {text[:300]}")
         return terms.plan(next(iter(found.values())))
 
-    def resolved(self, t: Term) -> Term | None:
-        """The term with everything that points elsewhere in the text replaced by it; None where that is in doubt."""
+    def resolved(self, t: Term, topic: Term | None = None) -> Term | None:
+        """The term with everything that points elsewhere in the text replaced by it; None where that is in doubt.
+
+        `topic` is the row that the text introduces before anything else.
+        """
         dos = []
         for do in t[1]:
             made = self._bound(do)
             if made is None:
                 return None
             dos.append(made)
-        whole: Term = ("plan", tuple(dos), t[2])
-        made_by = [d[1] for d in whole[1]]
+        asked = t[2]
+        if asked is not None and topic is not None:
+            asked = terms.mapped(asked, lambda x: _owned(x, topic))
+        results = [(self.deeds.result(d[1]), self.deeds.makes(d[1])) for d in dos]
+        dos = [_finished(d, results[:i]) for i, d in enumerate(dos)]
+        whole: Term = ("plan", tuple(dos), _finished(asked, results), topic or ())
         for _ in range(4):
-            tags = {x[0] for x in walk(whole) if x and isinstance(x[0], str)}
-            if not tags & {"again", "new", "those"}:
+            if not any(x and x[0] in ("again", "those") for x in walk(whole)):
                 break
-            ones, sets = self.spoken(whole)
-            whole = self._followed(whole, ones, sets, made_by)
-        if any(x and x[0] in ("again", "new", "those", "its") for x in walk(whole)):
+            whole = self._followed(whole)
+        if any((x and x[0] in _POINTERS) or is_doubled(x) for x in walk(whole)):
             return None
-        return _plain(whole)
+        return _plain(whole[:3])
 
-    def _followed(
-        self, whole: Term, ones: dict[str, set[Term]], sets: dict[str, set[Term]], made_by: list[str]
-    ) -> Term:
-        return terms.mapped(whole, lambda x: self._pointed(x, ones, sets, made_by) if x else x)
+    def _followed(self, whole: Term) -> Term:
+        ones, sets = self.spoken(whole)
+        return terms.mapped(whole, lambda x: self._pointed(x, ones, sets) if x else x)
 
     def _bound(self, do: Term) -> Term | None:
         """A change with 'it' and 'its' bound to the rows that it is made for."""
@@ -220,10 +282,7 @@ class Speech:
 
         return (do[0], do[1], terms.mapped(do[2], change), *do[3:])
 
-    def _pointed(self, x: Term, ones: dict[str, set[Term]], sets: dict[str, set[Term]], made_by: list[str]) -> Term:
-        if x[0] == "new" and len(x) == 2:
-            fit = [i for i, tool in enumerate(made_by) if self.deeds.result(tool) == x[1] and self.deeds.makes(tool)]
-            return ("did", fit[0], x[1]) if len(fit) == 1 else x
+    def _pointed(self, x: Term, ones: dict[str, set[Term]], sets: dict[str, set[Term]]) -> Term:
         if x[0] in ("again", "those") and len(x) == 2:
             known = [k for k in (ones if x[0] == "again" else sets).get(x[1], ()) if not _points(k)]
             return known[0] if len(known) == 1 else x
@@ -232,8 +291,29 @@ class Speech:
         return x
 
 
+def _finished(t: Any, results: list[tuple[str, bool]]) -> Any:
+    """A term after some changes, with what it says of their results pointed at them."""
+    return terms.mapped(t, lambda x: _done(x, results))
+
+
+def _done(x: Term, results: list[tuple[str, bool]]) -> Term:
+    """'The new booking': the one made last so far; 'the booking after that': the one changed last."""
+    if not x or x[0] not in ("new", "after") or len(x) != 2:
+        return x
+    found = last_did(results, x[1], x[0] == "new")
+    return ("did", found, x[1]) if found >= 0 else x
+
+
+def _owned(x: Term, topic: Term) -> Term:
+    """'its …' after a row has been introduced."""
+    if not x or x[0] != "its" or len(x) != 2:
+        return x
+    fit = [c for t, c in x[1] if t == row_table(topic)]
+    return ("of", topic, fit[0]) if len(fit) == 1 else x
+
+
 def _points(t: Term) -> bool:
-    return any(x and x[0] in ("again", "new", "those", "its") for x in walk(t))
+    return any(x and x[0] in _POINTERS for x in walk(t))
 
 
 def _plain(whole: Term) -> Term:
@@ -273,10 +353,12 @@ def finish(written: str, low: bool, unfinished: bool) -> str:
             out.append("\0?" if question else "\0.")
             question = False
     text = re.sub(r"\0[.?](?=!)|(?<=!)\0[.?]", "", "".join(out))
-    text = re.sub(rf"[ ]*({BREAK}+)[ ]*", lambda m: "\n" * len(m.group(1)), text)
+    text = re.sub(rf"[ ]*({BREAK}(?:[ ]*{BREAK})*)[ ]*", lambda m: "\n" * min(2, m.group(1).count(BREAK)), text)
     if not low:
         text = re.sub(
-            rf"(^|\0[.?] |! |\n)(?!{VERBATIM})([a-z])(?![\w.]*@)", lambda m: m.group(1) + m.group(2).upper(), text
+            rf"(^|\0[.?] |! |\n(?:- |{VERBATIM}\d+\) )?)(?!{VERBATIM})([a-z])(?![\w.]*@)",
+            lambda m: m.group(1) + m.group(2).upper(),
+            text,
         )
     text = text.replace("\0", "").replace(VERBATIM, "")
     return text[:-1] if unfinished and text.endswith(".") else text

@@ -143,6 +143,14 @@ def term(schema: Schema, plan: Plan) -> Term:
     return ("plan", changes, asked)
 
 
+def nodes(schema: Schema, plan: Plan) -> dict[str, Term]:
+    """The nodes of a plan by name, each as a term; of a Do what it answers with."""
+    made = _Terms(schema, plan)
+    for n in plan.nodes:
+        made.add(n)
+    return made.done
+
+
 class _Plan:
     def __init__(self) -> None:
         self.names: dict[Term, str] = {}

@@ -31,7 +31,7 @@ CLOCK = re.compile(_CLOCK, re.I)
 DATETIME = re.compile(rf"(?:{_DAY})(?:,? at | |T|, ){_CLOCK}", re.I)
 DATETIME2 = re.compile(rf"{_CLOCK},? on (?:{_DAY})", re.I)
 _PLAIN = r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?|-?\d+(?:\.\d+)?"
-NUMBER = re.compile(rf"(?P<n>{_PLAIN})(?![\d]|[.,:/-]\d)(?: ?(?P<u>%|percent\b|[A-Za-z]+\b))?")
+NUMBER = re.compile(rf"(?P<n>{_PLAIN})(?![\d]|[.,:/-]\d)(?: ?(?P<u>%|percent\b|°C|[A-Za-z]+\d?\b))?")
 MONEY = re.compile(
     rf"(?:(?P<c>[A-Z]{{3}}) ?|(?P<s>R\$|[€$£¥₹₩₺]|zł) ?)?(?P<n>{_PLAIN})(?![\d]|[.,:/-]\d)(?: (?P<c2>[A-Z]{{3}})\b)?"
 )
@@ -42,9 +42,13 @@ def _ordinal(n: int) -> str:
     return f"{n}{'th' if 10 < n % 100 < 14 else {1: 'st', 2: 'nd', 3: 'rd'}.get(n % 10, 'th')}"
 
 
+STYLES = ("day", "month", "iso", "short", "formal", "ordinal", "near", "nearly")
+"""Names of the ways in which `days` says a date, in its order; 'near' and 'nearly' leave out the year of now."""
+
+
 @lru_cache(16384)
 def days(value: str, year: int) -> tuple[str, ...]:
-    """Ways to say a date; without its year where that is `year`."""
+    """Ways to say a date, in the order of STYLES; the last two only for a date of `year`."""
     y, m, d = int(value[:4]), int(value[5:7]), int(value[8:10])
     name = MONTHS[m - 1]
     said = [
@@ -112,12 +116,9 @@ def moments(value: str, year: int) -> tuple[str, ...]:
     """Ways to say a moment; as stored where it is not stored as usual."""
     if not _STORED.fullmatch(value):
         return ()
-    said = days(value[:10], year)
     clock, half = clocks(value[11:])
-    return (
-        f"{said[0]} at {clock}", f"{value[:10]} {clock}", f"{clock} on {said[0]}", f"{said[1]}, {half}",
-        f"{said[-1]} at {half}", f"{said[0]}, {clock}", f"{half} on {said[1]}",
-    )  # fmt: skip
+    forms = ("{0} at {1}", "{0} at {2}", "{0} {1}", "{0}, {1}", "{1} on {0}", "{2} on {0}", "{0} at {2}", "{0} at {1}")
+    return tuple([form.format(day, clock, half) for form, day in zip(forms, days(value[:10], year), strict=False)])
 
 
 @lru_cache(16384)
@@ -137,8 +138,13 @@ def numbers(value: float, cents: bool) -> tuple[str, ...]:
     if grouped != whole:
         found.append(f"{grouped}.{rest}" if rest else grouped)
     if cents and rest == "00":
-        found.append(whole)
-    return tuple(found)
+        found += [whole, grouped]
+    return tuple(dict.fromkeys(found))
+
+
+def preferred(found: tuple[str, ...]) -> str:
+    """Of the ways to write a number the one that people prefer: 950, 1,200, 40,000, but 1200.50 with its cents."""
+    return max(found, key=lambda f: ("." not in f, "," in f))
 
 
 def _number(written: str, cents: bool, real: bool) -> float | int | None:
@@ -167,16 +173,19 @@ def read_number(text: Text, i: int, units: tuple[str, ...], real: bool) -> list[
     return [(text.at[end], value)] if end in text.at and value is not None else []
 
 
-def read_money(text: Text, i: int, currency: str, symbol: str, real: bool) -> list[tuple[int, Any]]:
-    """An amount from token i on, in minor units; with no currency, or with this one."""
+def read_money(text: Text, i: int, currency: str, symbol: str, names: tuple[str, ...]) -> list[tuple[int, Any]]:
+    """An amount from token i on, in minor units; with no currency, or with this one, by its code, its sign or a name."""
     if i >= text.n:
         return []
     m = MONEY.match(text.raw, text.start[i])
     if m is None or (m["c"] and m["c"] != currency) or (m["s"] and m["s"] != symbol):
         return []
     end = m.end() if m["c2"] == currency and currency else m.end("n")
-    value = _number(m["n"], True, real)
-    return [(text.at[end], value)] if end in text.at and value is not None else []
+    value = _number(m["n"], True, False)
+    if end not in text.at or value is None:
+        return []
+    after = text.at[end]
+    return [(after + (after < text.n and text.low[after] in names), value)]
 
 
 def texts(value: str) -> tuple[str, ...]:
