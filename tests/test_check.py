@@ -19,11 +19,11 @@ from click.testing import CliRunner
 from worlddb.check import check_store
 from worlddb.check_tasks import REASONS, meaning
 from worlddb.cli import cli
-from worlddb.gate import admit, trials
+from worlddb.gate import admit, interactive, policed, trials
 from worlddb.shards import family_and_reason, pack_task, shard_path
 from worlddb.spawner import spawn
 from worlddb.store import open_store
-from worlddb.tasks import enact, propose
+from worlddb.tasks import enact, propose, withhold
 from worlddb.tasks.model import GoldCall, Task
 
 N, TASKS = 6, 4
@@ -191,7 +191,7 @@ def reasons_in(*modules: ModuleType) -> set[str]:
     for module in modules:
         for node in ast.walk(ast.parse(inspect.getsource(module))):
             if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
-                if ast.unparse(node.exc.func) in ("Rejected", "Stuck", "Failed"):
+                if ast.unparse(node.exc.func) in ("Rejected", "Stuck", "Failed", "Unheld", "Unproved"):
                     found |= texts_of(node.exc.args[0])
             elif isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple) and len(node.value.elts) == 2:
                 if ast.unparse(node.value.elts[0]) == "family":  # of the proposer: (family, why there is no candidate)
@@ -212,7 +212,7 @@ def texts_of(node: ast.expr) -> set[str]:
 
 
 def test_every_reason_of_the_gate_is_explained_and_no_other():
-    found = reasons_in(admit, trials, propose, enact)
+    found = reasons_in(admit, trials, propose, enact, withhold, interactive, policed)
     assert {"a tie", "another shape", "nobody is there", "a dead call", "… is paid"} <= found, (
         "the scan has lost its way"
     )

@@ -11,14 +11,14 @@ from typing import Any
 import click
 import msgspec
 
-from tests.bench import act, commands, judge, report, stages
+from tests.bench import act, commands, judge, report, rubric, stages
 from tests.bench.measure import Row, load_average, machine
 from worlddb.version import GENERATOR, __version__
 
 STAGES: dict[str, Callable[[stages.Effort], Iterator[Row]]] = {
     "schema": stages.schema, "values": stages.values, "populate": stages.populate, "image": stages.image_,
     "generate": stages.generate_, "spawn": commands.spawn, "use": commands.use, "startup": commands.startup,
-    "act": act.act, "judge": judge.judge,
+    "act": act.act, "judge": judge.judge, "rubric": rubric.rubric_,
 }  # fmt: skip
 
 

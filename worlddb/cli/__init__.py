@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from worlddb.cli.act import call, tools
+from worlddb.cli.act import call, handbook, tools
+from worlddb.cli.chat import chat
 from worlddb.cli.data import export, query
 from worlddb.cli.domains import domains
 from worlddb.cli.grow import spawn
@@ -17,6 +18,7 @@ from worlddb.cli.judge import diff, verify
 from worlddb.cli.look import check, list_worlds, open_world, show, stats
 from worlddb.cli.play import play
 from worlddb.cli.pools import pools
+from worlddb.cli.report import report
 from worlddb.cli.serve import serve
 from worlddb.cli.tasks import solve, tasks
 from worlddb.errors import WorlddbError
@@ -58,6 +60,7 @@ def cli() -> None:
       worlddb play 42                be the agent
       worlddb tasks 42               what an agent may be asked to do
       worlddb solve 42 3             how one of them is done, and judged
+      worlddb chat 42 3              do it yourself
       worlddb export                 all of them as Parquet
       worlddb query "SELECT domain, count(*) FROM worlds GROUP BY 1"
 
@@ -68,8 +71,8 @@ def cli() -> None:
 
 
 for _command in (
-    spawn, list_worlds, show, open_world, tools, call, play, tasks, solve, verify, diff, serve, stats, check, export, query,
-    domains, pools,
+    spawn, list_worlds, show, open_world, tools, call, play, handbook, tasks, solve, chat, verify, report, diff, serve, stats,
+    check, export, query, domains, pools,
 ):  # fmt: skip
     cli.add_command(_command)
 

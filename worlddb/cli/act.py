@@ -237,3 +237,23 @@ def save_session(session: Session, file: Path) -> None:
         part.replace(file)
     except OSError as error:
         raise StoreError(f"{file} cannot be written: {error.strerror}; choose another place") from None
+
+
+@click.command()
+@click.argument("world")
+@world_options
+def handbook(world: str, store: Path | None, profile: str, style: str, sets: str) -> None:
+    """Print the handbook of a world, as its staff would be handed it: what there is, the rules, the policies.
+
+    WORLD is an id (hotel-12), a seed (42) or an index in the store ('#12').  The rules are the system's own; policies hold in
+    tasks of the profile 'policy', and some of them no system enforces.
+
+    \b
+    Examples:
+      worlddb handbook 42
+      worlddb handbook hotel-12 --style rest > handbook.md
+    """
+    from worlddb.policies.text import policies_text
+
+    found, toolset = find_api(world, store, profile, style, sets)
+    click.echo(f"{toolset.handbook()}\n{policies_text(found)}", nl=False)

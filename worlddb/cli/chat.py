@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import orjson
 
 from worlddb.cli.line import read_text, tool_named
 from worlddb.cli.play import COMMANDS, Command, Player, from_pipe, on_terminal
@@ -108,6 +107,8 @@ class Chatter(Player):
 
     def submit(self, rest: str) -> str:
         """End it, with an answer or without, and be judged."""
+        import orjson
+
         from worlddb.episode.verify import UNANSWERED
 
         answer: Any = UNANSWERED

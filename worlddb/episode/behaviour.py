@@ -135,6 +135,12 @@ def unread(needs: Iterable[Need], journal: Sequence[Entry], covered: Covered) ->
     ]
 
 
+def uncalled(needs: Iterable[Need], journal: Sequence[Entry], tools: Toolset | None) -> list[Need]:
+    """The needs of a tool's call that has not been made with success."""
+    called = {t.key for e in journal if e.result.ok and (t := tool_of(tools, e)) is not None}
+    return [n for n in needs if n.tool and n.tool not in called]
+
+
 def _wanted(needs: Iterable[Need]) -> set[Read]:
     return {(r.table, r.key) for n in needs for way in n.ways for r in way}
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
 
 from worlddb.episode.behaviour import Confirmed
 from worlddb.episode.policing import Done, deed_done
@@ -13,7 +13,8 @@ from worlddb.policies.staff import staff_of
 from worlddb.policies.text import policies_text
 from worlddb.tasks.goal import Goal
 from worlddb.tasks.model import GoldCall, Task
-from worlddb.tools.faults import FaultModel, Faults
+from worlddb.tools.faults import Faults
+from worlddb.tools.faulty import faults_beside, handbook_lines
 from worlddb.tools.session import Beside, Entry, Session
 from worlddb.tools.toolset import Toolset
 from worlddb.users.simulate import User
@@ -27,6 +28,10 @@ _RULES = "The policies of the house hold; the handbook has them. Some of them no
 _SIGN_IN = "Sign the person in ({sign_in}) by the code that they tell you, where a policy depends on who they are."
 
 
+Voice: TypeAlias = Callable[[User], Beside]
+"""Makes of a user who speaks by rules somebody who speaks for them (`worlddb.users.llm`)."""
+
+
 class Company(NamedTuple):
     """Who stands beside a session."""
 
@@ -38,10 +43,14 @@ class Company(NamedTuple):
     policies: bool
     """Whether the policies of the world are in force."""
     signs_in: bool
+    faults: Faults | None = None
 
     @classmethod
-    def of(cls, world: World, task: Task | Goal, toolset: Toolset | None = None, faults: Faults | None = None) -> Company:
-        """The company that a task asks for; of a mere goal its bans alone."""
+    def of(
+        cls, world: World, task: Task | Goal, toolset: Toolset | None = None, faults: Faults | None = None,
+        voice: Voice | None = None,
+    ) -> Company:  # fmt: skip
+        """The company that a task asks for; of a mere goal its bans alone.  `voice` stands in for the user, and may ask them."""
         goal, script = (task.goal, task.user) if isinstance(task, Task) else (task, None)
         tools = toolset if toolset is not None else world.toolset()
         beside: list[Beside] = []
@@ -55,14 +64,13 @@ class Company(NamedTuple):
             assert isinstance(task, Task)
             wishes = tuple(GoldCall(tool=w.tool, arguments=w.arguments) for w in script.wishes)
             user = User(script, (*(c for c in task.gold if c.writes), *wishes), world, tools)
-            beside.append(user)
+            beside.append(user if voice is None else voice(user))
         if any(ban.enforced for ban in goal.bans):
             beside.append(Wards(goal.bans, _agreed(user), _done(user)))
         model = faults or (task.faults if isinstance(task, Task) else None)
-        if model is not None and model.kinds:
-            beside.append(FaultModel(model))
+        beside += faults_beside(model)
         policies = any(ban.name for ban in goal.bans)
-        return cls(world, tools, user, tuple(beside), policies, bool(script and script.role))
+        return cls(world, tools, user, tuple(beside), policies, bool(script and script.role), model)
 
     @property
     def briefing(self) -> str:
@@ -75,7 +83,11 @@ class Company(NamedTuple):
 
     def handbook(self, toolset: Toolset) -> str:
         """The handbook of the world, with its policies where they are in force."""
-        return "\n".join([toolset.handbook(), *([policies_text(self.world)] if self.policies else [])])
+        parts = [toolset.handbook()]
+        parts += [policies_text(self.world)] if self.policies else []
+        if self.faults is not None and self.faults.kinds:
+            parts.append(f"## When the service fails\n\n{handbook_lines(self.faults)}")
+        return "\n".join(parts)
 
     def confirmed(self, session: Session) -> Confirmed:
         """Whether the user had agreed to an entry of the session's journal."""

@@ -171,7 +171,7 @@ def _reads(entry: Entry, tools: Toolset | None) -> bool:
 
 def _refused(lines: Sequence[Line], journal: Sequence[Entry], tools: Toolset | None) -> Iterator[tuple[str, int]]:
     """Calls that failed where something is missing: of tools that write that table, and were not made again with success."""
-    done = {e.name for e in journal if e.result.ok}
+    done = {e.name for e in journal if e.result.ok or e.wrote}
     for line in lines:
         if line.kind != "MISSING" or line.step:
             continue

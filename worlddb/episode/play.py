@@ -9,7 +9,7 @@ import msgspec
 import orjson
 
 from worlddb.episode.behaviour import Confirmed
-from worlddb.episode.company import Company
+from worlddb.episode.company import Company, Voice
 from worlddb.episode.verdict import Verdict
 from worlddb.episode.verify import UNANSWERED, verify
 from worlddb.errors import BadRequest
@@ -89,8 +89,9 @@ class Episode:
         *,
         confirmed: Confirmed | None = None,
         faults: Faults | None = None,
+        voice: Voice | None = None,
     ) -> None:
-        """`task` may be a mere goal, where there is no instruction.  `faults` stand in for those of the task.
+        """`task` may be a mere goal, where there is no instruction.  `faults` stand in for the task's, `voice` for the user.
 
         Raises:
             BadRequest: the task belongs to another world.
@@ -99,7 +100,7 @@ class Episode:
             raise BadRequest(f"{task.id} is a task of the world {task.world}, not of {world.id}")
         self.world, self.task = world, task
         self.goal = task.goal if isinstance(task, Task) else task
-        self.company = Company.of(world, task, toolset, faults)
+        self.company = Company.of(world, task, toolset, faults, voice)
         """Who stands beside the session."""
         self.session: Session = world.session(self.company.toolset, start=start, beside=self.company.beside)
         """What the agent did: its journal, its net changes."""
@@ -128,7 +129,9 @@ class Episode:
         """End the episode, with an answer (any JSON value, None included) or without one; a second time changes nothing."""
         if self.verdict is None:
             confirmed = self._confirmed or self.company.confirmed(self.session)
-            self.verdict = verify(self.goal, self.session, answer, confirmed=confirmed, done=self.company.did(self.session))
+            self.verdict = verify(
+                self.goal, self.session, answer, confirmed=confirmed, done=self.company.did(self.session)
+            )
         return self.verdict
 
     def say(self, message: str) -> str:

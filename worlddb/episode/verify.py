@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from worlddb.episode.answers import accepts, said
-from worlddb.episode.behaviour import Conduct, Confirmed, Covered, key_text, unread
+from worlddb.episode.behaviour import Conduct, Confirmed, Covered, key_text, uncalled, unread
 from worlddb.episode.compare import Comparison, compare
 from worlddb.episode.evidence import Evidence
 from worlddb.episode.explain import Steps, lines_of, notes_of, ring_of
@@ -59,7 +59,12 @@ class Trail(NamedTuple):
 
 
 def verify(
-    goal: Goal, session: Session, answer: Any = UNANSWERED, *, confirmed: Confirmed | None = None, done: Done = deed_done
+    goal: Goal,
+    session: Session,
+    answer: Any = UNANSWERED,
+    *,
+    confirmed: Confirmed | None = None,
+    done: Done = deed_done,
 ) -> Verdict:
     """The verdict on an episode.
 
@@ -192,7 +197,8 @@ def _unread(goal: Goal, trail: Trail) -> list[Line]:
         more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
         text = f"{need.say + ': ' if need.say else ''}{some}{more} was never read"
         lines.append(Line(kind="UNREAD", text=text, table=rows[0].table, key=rows[0].key))
-    return lines
+    uncalled_ones = uncalled(goal.needs, trail.journal, trail.tools)
+    return lines + [Line(kind="UNREAD", text=f"{n.say or n.tool} was never done") for n in uncalled_ones]
 
 
 def _not_judged(goal: Goal, trail: Trail) -> tuple[str, ...]:

@@ -203,7 +203,8 @@ class _Gate:
         assert self.interviewer is not None
         try:
             if self.police is not None and cases:
-                return [self.police.policed(t, c) for t, c in zip(made, cases, strict=True)]
+                held = made if len(cases) > 1 else self.interviewer.all(made)
+                return [self.police.policed(t, c) for t, c in zip(held, cases, strict=True)]
             return self.interviewer.all(made)
         except Unproved as unproved:
             raise Rejected(unproved.reason) from unproved

@@ -9,16 +9,18 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
+from worlddb.episode.play import Episode
 from worlddb.errors import BrokenPromise
 from worlddb.gate.diligent import Diligent, Silent
 from worlddb.gate.interactive import Unproved
+from worlddb.policies.login import SIGN_IN
 from worlddb.policies.model import FORBIDS, Policy
 from worlddb.policies.staff import roles_of, staff_of
 from worlddb.rng import Stream
 from worlddb.tasks.draft import Draft
 from worlddb.tasks.enact import Stuck, enact, wished
 from worlddb.tasks.families.policy import Case, propose_policy
-from worlddb.tasks.goal import SignedIn
+from worlddb.tasks.goal import Need, SignedIn
 from worlddb.tasks.ground import Ground
 from worlddb.tasks.model import GoldCall, Task
 from worlddb.tasks.user import Script, Topic, Wish
@@ -39,10 +41,11 @@ class Police:
         policy = self.policies[self._turn % len(self.policies)]
         self._turn += 1
         stream = self.stream.child(policy.name, str(self._turn))
-        role = stream.child("role").pick(roles_of(self.ground.world))
-        found = propose_policy(Draft(self.ground, stream.child("draft")), policy, role, self.policies)
-        cases = () if found is None else found if isinstance(found, tuple) else (found,)
-        return policy.kind, cases
+        for role in stream.child("role").shuffled(roles_of(self.ground.world)):
+            found = propose_policy(Draft(self.ground, stream.child("draft", role)), policy, role, self.policies)
+            if found is not None:
+                return policy.kind, found if isinstance(found, tuple) else (found,)
+        return policy.kind, ()
 
     def policed(self, task: Task, case: Case) -> Task:
         """The task under the bans of its case, asked for by somebody of that role.
@@ -68,7 +71,10 @@ class Police:
             task.card, enforced=tuple(b.name for b in bans if b.enforced), written=tuple(b.name for b in bans if not b.enforced),
             hidden=len(script.hidden),
         )  # fmt: skip
-        made = replace(task, user=script, card=card, goal=replace(task.goal, bans=bans))
+        needs = task.goal.needs
+        if case.refused and case.policy.kind == "role":  # who may not ask for it is refused whatever the row is
+            needs = (Need(ways=(), tool=SIGN_IN, say="signing the person in"),)
+        made = replace(task, user=script, card=card, goal=replace(task.goal, bans=bans, needs=needs))
         self._kept(made)
         self._broken(made, case)
         return made
@@ -76,6 +82,8 @@ class Police:
     # --- proofs
 
     def _kept(self, task: Task) -> None:
+        if Episode(self.ground.world, task, self.ground.toolset).submit(task.answer).reward:
+            raise Unproved("idling is paid")
         try:
             if Diligent(self.ground, task).run().reward != 1:
                 raise Unproved("keeping to the handbook is not paid")

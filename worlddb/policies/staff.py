@@ -14,12 +14,20 @@ from worlddb.world.model import World
 
 def staff_of(world: World) -> tuple[Person, ...]:
     """The people for whom an agent may work: one of each role, from those who may least, with their sign-in codes."""
+    known: tuple[Person, ...] | None = world.__dict__.get("_staff")
+    if known is None:
+        known = world.__dict__["_staff"] = _hired(world)
+    return known
+
+
+def _hired(world: World) -> tuple[Person, ...]:
     stream = Stream(world.recipe.seed, "policies", "staff")
     firsts, lasts = (_pool(name, world.locale) for name in ("first_any", "last"))
     given, family = stream.child("first"), stream.child("last")
     roles = roles_of(world)
     names = zip(given.sample(firsts, len(roles)), family.sample(lasts, len(roles)), strict=True)
-    codes = stream.child("code").sample(range(100_000, 1_000_000, 7), len(roles))
+    drawn = [stream.child("code", role).below(90_000) for role in roles]
+    codes = [10 * (10_000 + n) + i for i, n in enumerate(drawn)]  # no two are alike
     return tuple(
         Person(name=f"{first} {last}", role=role, code=str(code))
         for (first, last), role, code in zip(names, roles, codes, strict=True)

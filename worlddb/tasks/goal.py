@@ -265,6 +265,8 @@ class Need(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     column: str = ""
     """Key of the column whose values in these rows matter: who has merely counted them, knows nothing of it.  Empty: that they
     are there is all that matters."""
+    tool: str = ""
+    """Instead of rows: key of a tool of which a call must have succeeded."""
     say: str = ""
 
 

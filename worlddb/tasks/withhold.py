@@ -153,7 +153,14 @@ class Withholder:
         found = list[tuple[Place, Event]]()
         for place in places:
             do = plan.by_name.get(place.topic.node)
-            if not isinstance(do, Do) or place.topic.kind == "identity" or do.each or do.when or do.unless or do.refused:
+            if (
+                not isinstance(do, Do)
+                or place.topic.kind == "identity"
+                or do.each
+                or do.when
+                or do.unless
+                or do.refused
+            ):
                 continue
             tool = self.ground.toolset.by_key(do.tool)
             if tool is not None and tool.kind == "update":

@@ -62,9 +62,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     now: int
     """The world's clock at the call, Unix seconds."""
     wrote: bool = False
-    """True for a successful call of a tool that writes, even one that changed nothing: the clock moved on."""
+    """True for a call of a tool that writes and was carried out, even where it changed nothing or its answer was lost: the clock
+    moved on."""
     changes: tuple[Change, ...] = ()
-    """Net row changes of this call; none where it failed."""
+    """Net row changes of this call; none where it failed (but a call of which only the answer was lost has some)."""
     seen: Sequence[Seen] = ()
     covers: Covers | None = None
     """For an aggregate, or a page with a total: the rows that it stands for; see `Session.covered`."""
@@ -153,9 +154,10 @@ class Session:
         writes = len(self._log.marks)
         raw = _raw(arguments)
         outcome = self._run(name, arguments) if len(raw) <= LONGEST else self._refuse_length(raw)
-        if outcome.error is not None and len(raw) > KEPT:  # it will not be made again
+        wrote = len(self._log.marks) > writes
+        if outcome.error is not None and not wrote and len(raw) > KEPT:  # it will not be made again
             raw = f"# {len(raw)} bytes: ".encode() + raw[:NAME_SHOWN]
-        return self._note(_named(name), raw, outcome, wrote=len(self._log.marks) > writes)
+        return self._note(_named(name), raw, outcome, wrote=wrote)
 
     def _note(self, name: str, raw: bytes, outcome: Outcome, *, wrote: bool = False) -> Result:
         """Put a call that has been carried out into the journal."""
