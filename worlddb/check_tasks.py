@@ -60,6 +60,7 @@ REASONS = {
     "no gap": "what the agent is told leaves only one end possible",
     "a guess is paid": "an agent that takes something else for what is withheld would be paid",
     "asking does not help": "an agent that asks for what is needed would not be paid",
+    "not waiting for the user is paid": "an agent that does not let the user do their part first would be paid",
     "the user does not say it": "the user did not answer a question with all that is withheld",
     "the user has not said all": "a change of mind or a request of the user was never due",
     # what a task under policies does not prove

@@ -25,7 +25,7 @@ def folder(name: str) -> Path:
 
 NOT_GROWN_FROM = (
     "api.yaml", "bars.yaml", "domain.schema.json", "task-profiles.yaml", "verbs.yaml",
-    "deeds.yaml", "lexicon.yaml", "personas.yaml", "policies.yaml", "rows.yaml", "users.yaml", "veils.yaml",
+    "deeds.yaml", "lexicon.yaml", "personas.yaml", "policies.yaml", "rows.yaml", "users.yaml", "things.yaml", "veils.yaml",
 )  # fmt: skip
 """Files of schemas/ that judge, describe or name tools, or word tasks, and do not decide what grows."""
 

@@ -37,6 +37,7 @@ from worlddb.tasks.propose import Candidate, Proposer
 from worlddb.tasks.say import Lexicon, Said, Unsaid, say
 from worlddb.tasks.shapes import Shape, task_profile
 from worlddb.tasks.sql import proof_of
+from worlddb.tools.faults import Faults
 from worlddb.world.model import World
 
 TRIES = 40
@@ -111,9 +112,9 @@ class _Gate:
         self.police = Police(self.ground, policies_of(world), self.stream.child("policies")) if share else None
         self.policed = sum(self.stream.child("policed", str(i)).chance(share / 100) for i in range(n)) if share else 0
         """Tasks that are still wanted in which a policy is at stake."""
-        self.interviewer = (
-            Interviewer(self.ground, self.lexicon, levels, n, self.stream.child("users")) if levels else None
-        )
+        things, users = task_profile(profile).things, self.stream.child("users")
+        self.interviewer = Interviewer(self.ground, self.lexicon, levels, n, users, things) if levels else None
+        self.faults = task_profile(profile).faults
 
     def run(self) -> Batch:
         """Fill the shapes, the most demanding first; what cannot be had in its shape is taken as it comes in the end."""
@@ -147,6 +148,7 @@ class _Gate:
             except Stuck as stuck:
                 self.rejected[f"{family}: {stuck.reason}"] += 1
                 continue
+            made = [self._failing(task) for task in made] if self.faults else made
             self.tasks += made
             for task in made:
                 self.figures.update({k: int(v) for k, v in task.figures.items()})
@@ -197,6 +199,13 @@ class _Gate:
             twin = ids[1 - i] if len(found) == 2 else ""
             made.append(self._task(candidate, ids[i], twin))
         return made if self.interviewer is None else self._with_users(made, cases)
+
+    def _failing(self, task: Task) -> Task:
+        """The task, to be done with an API that fails now and then."""
+        faults = Faults(seed=self.stream.child("faults", task.id).below(2**31), **self.faults)
+        return msgspec.structs.replace(
+            task, faults=faults, card=msgspec.structs.replace(task.card, faults=faults.kinds)
+        )
 
     def _with_users(self, made: list[Task], cases: tuple[Case, ...]) -> list[Task]:
         """The tasks as their users ask for them, under the policies that bear on them."""

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from worlddb.episode.verify import verify
 from worlddb.errors import BrokenPromise
 from worlddb.gate.diligent import Diligent, Silent
+from worlddb.gate.sides import with_thing
 from worlddb.rng import Stream
 from worlddb.tasks.enact import Gold, Stuck, enact
 from worlddb.tasks.forms import forms_of
@@ -46,8 +47,11 @@ PATIENCE = 30
 class Interviewer:
     """Makes tasks of one world interactive, in the shares of a profile."""
 
-    def __init__(self, ground: Ground, lexicon: Lexicon, levels: dict[str, int], n: int, stream: Stream) -> None:
-        self.ground, self.stream = ground, stream
+    def __init__(
+        self, ground: Ground, lexicon: Lexicon, levels: dict[str, int], n: int, stream: Stream, things: int = 0
+    ) -> None:
+        """`things`: percent of the tasks that change something, in which the user must do something on their own side first."""
+        self.ground, self.stream, self.things = ground, stream, things
         self.withholder = Withholder(ground, lexicon)
         self.figures: Counter[str] = Counter()
         self.due: Counter[str] = Counter()
@@ -116,6 +120,8 @@ class Interviewer:
             user=held.script, twin=task.twin, family=task.family,
             card=replace(base.card, level=level, hidden=len(held.script.hidden)),
         )  # fmt: skip
+        if any(c.writes for c in made.gold) and stream.child("thing").chance(self.things / 100):
+            made = with_thing(made, stream.child("which"))
         self.figures.clear()
         guesses = self._gap(made, held)
         self._guessed(made, guesses)
@@ -181,4 +187,10 @@ class Interviewer:
             raise Unproved("the user has not said all")
         if verdict.reward != 1:
             raise Unproved("asking does not help")
+        if (
+            task.user is not None
+            and task.user.deeds
+            and Diligent(self.ground, task, first=held.first, lacking=("wait",)).run().reward
+        ):
+            raise Unproved("not waiting for the user is paid")
         self.figures["asked"] += len(task.user.hidden) if task.user else 0

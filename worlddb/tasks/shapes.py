@@ -66,8 +66,12 @@ class TaskProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     fan_out: dict[str, Percent] = {}
     levels: dict[str, Annotated[int, msgspec.Meta(ge=1)]] = {}
     """Level of tasks/user.py -> weight; empty: nobody is there to be asked."""
+    things: Percent = 0
+    """Share of the tasks with a user that change something, in which the user must do something on their own side first."""
     policies: Percent = 0
     """Share of the tasks in which a policy of the world is at stake."""
+    faults: dict[str, Annotated[float, msgspec.Meta(ge=0, le=1)]] = {}
+    """Kind of tools/faults.py -> how often it comes; empty: the API never fails."""
 
     def draw(self, stream: Stream) -> Shape:
         """The shape of one task."""

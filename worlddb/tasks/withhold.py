@@ -108,8 +108,8 @@ class Withholder:
         options = self._with_gap(plan, places)
         if not options:
             raise Unheld("no description with a gap")
-        place, cut = stream.pick(options)
-        said = self._said(replaced(plan, cut), stream, {})
+        place, seen, cut = stream.pick(options)
+        said = self._said(replaced(plan, seen), stream, {})
         draft = Draft.again(self.ground, plan)
         own = draft.row(cut.name)
         key = self.schema[cut.table].primary_key
@@ -120,14 +120,40 @@ class Withholder:
         topics = tuple(topic if p.topic.name == topic.name else p.topic for p in places)
         return Withheld(plan, Script(topics=topics), said, (tuple(others),))
 
-    def _with_gap(self, plan: Plan, places: Sequence[Place]) -> list[tuple[Place, Find]]:
-        """Rows, and descriptions of them that some others fit as well."""
-        draft, found = Draft.again(self.ground, plan), list[tuple[Place, Find]]()
+    def _with_gap(self, plan: Plan, places: Sequence[Place]) -> list[tuple[Place, Find, Find]]:
+        """Rows, what the instruction says of them, and descriptions that they and some others fit.
+
+        The instruction leaves something out, or contradicts itself: what it says of the row together fits none.
+        """
+        draft, found = Draft.again(self.ground, plan), list[tuple[Place, Find, Find]]()
         for place in places:
             node = plan[place.topic.node]
             if place.topic.kind == "identity" and isinstance(node, Find):
-                found += [(place, cut) for cut in _cuts(node) if ROWS[0] <= len(self._fitting(draft, cut)) <= ROWS[1]]
+                for cut in _cuts(node):
+                    if ROWS[0] <= len(self._fitting(draft, cut)) <= ROWS[1]:
+                        found += [(place, cut, cut), *((place, wrong, cut) for wrong in self._wrong(draft, node, cut))]
         return found
+
+    def _wrong(self, draft: Draft, find: Find, cut: Find) -> Iterator[Find]:
+        """The description with one value mistaken, so that it fits no row."""
+        at = [i for i, w in enumerate(find.where) if w not in cut.where]
+        if (
+            find.sort
+            or len(at) != 1
+            or not isinstance(const := find.where[at[0]].value, Const)
+            or find.where[at[0]].op != "eq"
+        ):
+            return
+        known = self.schema[const.table][const.column].values or [
+            r[const.column] for r in self.ground.table(const.table)
+        ]
+        for value in list(dict.fromkeys(v for v in known if v not in (None, const.value)))[:OTHERS]:
+            where = list(find.where)
+            where[at[0]] = replace(where[at[0]], value=replace(const, value=value))
+            wrong = replace(find, where=tuple(where))
+            if not self._fitting(draft, wrong):
+                yield wrong
+                return
 
     def _changed(self, plan: Plan, places: Sequence[Place], stream: Stream) -> Withheld:
         """The instruction asks for another value, and the user thinks better of it once the row has been touched."""
