@@ -27,14 +27,12 @@ _WORD = re.compile(r"[\w.:@-]+")
 def in_range(bounds: Range, value: Any, now: int) -> bool:
     """True for a stored number, date or moment within the bounds; never for NULL or for a value of another kind.
 
-        A moment meets an upper bound that is shorter (a day, a month) by its first characters: the whole day belongs to it.  With
-        `clock` it must be a date or moment, and its seconds from `now` (Unix seconds; a date counts from its midnight, UTC) are
-        compared.
+    A moment meets an upper bound that is shorter (a day, a month) by its first characters: the whole day belongs to it.  With
+    `clock` it must be a date or moment, and its seconds from `now` (Unix seconds; a date counts from its midnight, UTC) are
+    compared.
 
-        >>> from worlddb.tasks.forms import forms_of
-    from worlddb.tasks.goal import Range
-        >>> in_range(Range(low=0, high=86_400, clock=True), "1970-01-01 12:00:00", 3_600)
-        True
+    >>> in_range(Range(low=0, high=86_400, clock=True), "1970-01-01 12:00:00", 3_600)
+    True
     """
     if bounds.clock:
         moment = moment_of(value)
