@@ -215,8 +215,9 @@ class Chatter(Player):
     def greeting(self) -> str:
         """The request, and what a person needs to know first."""
         parts = [self._seen.instruction, self._seen.form, self._seen.briefing]
-        told = "\n\n".join(p for p in parts if p)
-        return f"{told}\n\nType help, tools, the name of a tool, or what you say to the user; submit ends it."
+        told = [_wrapped(p) for p in parts if p]
+        told.append("Type help, tools, the name of a tool, or what you say to the user; submit ends it.")
+        return "\n\n".join(told)
 
     def other(self, line: str) -> str:
         """A call, where the line begins with a tool; else it is said to the user."""
@@ -281,6 +282,15 @@ class Chatter(Player):
         rest = [f for f in flags if f.why]
         head = f"the model had a part in {sum(f.taken for f in flags)} of {len(flags)} replies for which it was asked"
         return [head, *(f"  call {f.number}: {f.why}" for f in rest[:LONGEST])] if self._voices else []
+
+
+def _wrapped(text: str) -> str:
+    """Prose in lines that a person can read."""
+    import textwrap
+
+    from worlddb.tools.show import TABLE
+
+    return "\n".join(textwrap.fill(line, TABLE, break_on_hyphens=False) for line in text.splitlines())
 
 
 CHAT: dict[str, Command] = {

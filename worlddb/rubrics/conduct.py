@@ -133,10 +133,10 @@ def invalid_calls(facts: Facts) -> Found:
 
 def recovered(facts: Facts) -> Found:
     """The refused calls that were put right later."""
-    refused = [s.entry for s in facts.steps if not s.entry.result.ok]
+    refused = [s.entry for s in facts.steps if not (s.entry.result.ok or s.entry.wrote)]
     if not refused:
         return Found(None, "no call was refused")
-    last = {s.entry.name: s.entry.number for s in facts.steps if s.entry.result.ok}
+    last = {s.entry.name: s.entry.number for s in facts.steps if (s.entry.result.ok or s.entry.wrote)}
     left = [e for e in refused if last.get(e.name, 0) < e.number]
     share = 1.0 - len(left) / len(refused)
     told = f": {some([f'call {e.number} of {e.name} was left as it was' for e in left])}" if left else ""

@@ -56,7 +56,7 @@ def _guess(facts: Facts, slot: Slot) -> Guess | None:
     for step in facts.steps:
         if step.entry.number >= told:
             break
-        if step.tool is None or step.to_user or not step.entry.result.ok:
+        if step.tool is None or step.to_user or not (step.entry.result.ok or step.entry.wrote):
             continue
         for value, direct in _given(step, slot):
             if (direct and _folded(value) in slot.others) or _stated(facts, value):

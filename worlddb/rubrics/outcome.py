@@ -66,7 +66,7 @@ def steps(facts: Facts) -> Found:
     gold = facts.task.gold
     if not gold:
         return Found(None, "the gold makes no call")
-    left = Counter(s.tool.key for s in facts.steps if s.tool is not None and s.entry.result.ok)
+    left = Counter(s.tool.key for s in facts.steps if s.tool is not None and (s.entry.result.ok or s.entry.wrote))
     nodes: dict[str, list[str]] = {}
     for call in gold:
         left[call.tool] -= 1
