@@ -118,54 +118,55 @@ class _Gate:
 
     def run(self) -> Batch:
         """Fill the shapes, the most demanding first; what cannot be had in its shape is taken as it comes in the end."""
-        open_, proposed = sorted(self.shapes, key=lambda s: s.demand, reverse=True), 0
-        vain = 0
-        for turn in range(TRIES * self.n):
-            if not open_:
-                break
+        open_ = sorted(self.shapes, key=lambda s: s.demand, reverse=True)
+        proposed = vain = 0
+        while open_ and proposed < TRIES * self.n:
+            family, found, cases = self._proposed(open_[proposed % len(open_)])
             proposed, vain = proposed + 1, vain + 1
-            wanted = open_[turn % len(open_)]
-            cases: tuple[Case, ...] = ()
-            if self.police is not None and self.policed > 0:
-                family, cases = self.police.propose()
-                found: tuple[Candidate, ...] | str = self._carried_out(cases)
-            else:
-                family, found = self.proposer.propose(wanted)
-            if isinstance(found, str):
-                self.rejected[f"{family}: {found}"] += 1
-                continue
-            places = self._places(found, open_, ANY + 1 if cases else vain)
-            if not places:
-                self.proposer.missed(family)
-                self.rejected[f"{family}: another shape"] += 1
-                continue
             try:
+                if isinstance(found, str):
+                    raise Stuck(found)
+                places = self._places(found, open_, ANY + 1 if cases else vain)
                 made = self._admitted(found, cases)
             except Rejected as rejected:
                 self.proposer.missed(family)
                 self.rejected[f"{family}: {rejected.reason}"] += 1
-                continue
             except Stuck as stuck:
                 self.rejected[f"{family}: {stuck.reason}"] += 1
-                continue
-            made = [self._failing(task) for task in made] if self.faults else made
-            self.tasks += made
-            for task in made:
-                self.figures.update({k: int(v) for k, v in task.figures.items()})
-            vain = 0
-            self.proposer.due[family] -= 1
-            self.policed -= len(made) if cases else 0
-            self.seen |= {t.card.skeleton for t in made}
-            for shape, task in zip(places, made, strict=True):
-                self.figures["unmet"] += not shape.met_by(task.card)
-                open_.remove(shape)
+            else:
+                vain = 0
+                self._take(made, family, bool(cases))
+                for shape, task in zip(places, made, strict=True):
+                    self.figures["unmet"] += not shape.met_by(task.card)
+                    open_.remove(shape)
         return Batch(
             tasks=tuple(self.tasks), proposed=proposed, rejected=dict(sorted(self.rejected.items())),
             figures=dict(sorted(self.figures.items())),
         )  # fmt: skip
 
+    def _proposed(self, wanted: Shape) -> tuple[str, tuple[Candidate, ...] | str, tuple[Case, ...]]:
+        """A family, its candidates or why there are none, and the cases behind them where a policy is to be at stake."""
+        if self.police is None or self.policed <= 0:
+            return (*self.proposer.propose(wanted), ())
+        family, cases = self.police.propose()
+        return family, self._carried_out(cases), cases
+
+    def _take(self, made: list[Task], family: str, policed: bool) -> None:
+        """Publish tasks."""
+        made = [self._failing(task) for task in made] if self.faults else made
+        self.tasks += made
+        for task in made:
+            self.figures.update({k: int(v) for k, v in task.figures.items()})
+        self.proposer.due[family] -= 1
+        self.policed -= len(made) if policed else 0
+        self.seen |= {t.card.skeleton for t in made}
+
     def _places(self, found: tuple[Candidate, ...], open_: list[Shape], vain: int) -> list[Shape]:
-        """The open shapes that candidates fill; after `vain` others that filled none, one that is near will do."""
+        """The open shapes that candidates fill; after `vain` others that filled none, one that is near will do.
+
+        Raises:
+            Rejected: there are none.
+        """
         left, places = list(open_), list[Shape]()
         for one in found:
             fit = next((s for s in left if s.met_by(one.card)), None)
@@ -173,7 +174,7 @@ class _Gate:
                 near = min(left, key=lambda s: s.distance(one.card), default=None)
                 fit = near if near is not None and (near.distance(one.card) <= 1 or vain > ANY) else None
             if fit is None:
-                return []
+                raise Rejected("another shape")
             left.remove(fit)
             places.append(fit)
         return places
