@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shlex
@@ -21,6 +22,7 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"
 README = (ROOT / "README.md").read_text()
 TOOLS = (ROOT / "docs" / "tools.md").read_text()
 TASKS = (ROOT / "docs" / "tasks.md").read_text()
+USERS = (ROOT / "docs" / "users.md").read_text()
 
 
 def blocks(language: str, text: str = README) -> list[str]:
@@ -92,6 +94,56 @@ def test_the_commands_about_tasks_run_one_after_the_other(tmp_path: Path) -> Non
         assert done.stdout.strip(), line
 
 
+def test_the_commands_about_users_run_one_after_the_other(tmp_path: Path) -> None:
+    lines = [line for block in blocks("sh", USERS) for line in block.splitlines()]
+    assert len(lines) >= 8
+    ours = f'worlddb() {{ {shlex.quote(sys.executable)} -m worlddb.cli "$@"; }}; set -e -o pipefail; '
+    for line in lines:
+        done = subprocess.run(
+            ["bash", "-c", ours + line], cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        assert done.stdout.strip() or "> " in line, line
+
+
+def test_the_conversations_of_the_page_about_users_are_what_chat_gives() -> None:
+    from tests.conversation import page
+
+    assert page(USERS) == USERS, "run `python -m tests.conversation`"
+
+
+def test_the_table_of_presets_is_what_the_example_above_it_gives(tmp_path: Path) -> None:
+    from worlddb.rubrics import PRESETS
+
+    code = next(b for b in blocks("python", USERS) if "under_presets" in b)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True,
+    )  # fmt: skip
+    rows = re.findall(r"^(.*) (\{.*\})$", done.stdout, flags=re.M)
+    assert len(rows) == 5
+    for name, scores in rows:
+        found = ast.literal_eval(scores)
+        assert list(found) == list(PRESETS)
+        assert " | ".join([f"| {name}", *(f"{v:g}" for v in found.values())]) + " |" in USERS, name
+
+
+def test_the_page_about_users_names_all_levels_kinds_elements_and_presets() -> None:
+    from worlddb.policies.model import KINDS as POLICIES
+    from worlddb.rubrics import ELEMENTS, PRESETS
+    from worlddb.tasks.user import KINDS, LEVELS
+    from worlddb.tools.faults import KINDS as FAULTS
+    from worlddb.users.llm import MODES
+    from worlddb.users.phrases import users_file
+
+    for word in (*LEVELS, *KINDS, *POLICIES, *ELEMENTS, *PRESETS, *FAULTS, *MODES):
+        assert f"`{word}`" in USERS, word
+    tones = {name: (p.most, p.tone) for name, p in users_file().personas.items()}
+    told = re.findall(r"^\| `(\w+)` \| (\d) \| (\w+) \|$", USERS, flags=re.M)
+    assert {name: (int(most), tone) for name, most, tone in told} == tones
+
+
 def test_the_page_about_tasks_names_all_families_profiles_and_rings() -> None:
     from worlddb.episode.verdict import KINDS, RINGS
     from worlddb.tasks.families import FAMILIES
@@ -136,7 +188,9 @@ def test_a_handbook_tells_the_clock_and_what_the_words_of_its_rules_mean(seed: i
             assert not re.search(rf"\b({word}|{plural(word)})\b", rules), word
 
 
-@pytest.mark.parametrize("code", [*blocks("python"), *blocks("python", TOOLS), *blocks("python", TASKS)])
+@pytest.mark.parametrize(
+    "code", [*blocks("python"), *blocks("python", TOOLS), *blocks("python", TASKS), *blocks("python", USERS)]
+)
 def test_the_python_of_the_documents_runs(code: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -34,7 +34,8 @@ _OPTIONS = (
     ),
     click.option(
         "--task-profile", default="", shell_complete=_complete_task_profile,
-        help="Make tasks of this profile (easy, default, hard, nestful, randomworld) instead of those that the world has.",
+        help="Make tasks of this profile (easy, default, hard, nestful, randomworld, interactive, policy, faulty) instead of "
+        "those that the world has.",
     ),
     click.option("--n", type=click.IntRange(1), metavar="N", help="Make so many tasks, 10 if not given."),
 )  # fmt: skip

@@ -100,6 +100,8 @@ class Episode:
             raise BadRequest(f"{task.id} is a task of the world {task.world}, not of {world.id}")
         self.world, self.task = world, task
         self.goal = task.goal if isinstance(task, Task) else task
+        self.faults = faults
+        """Those that stand in for the task's."""
         self.company = Company.of(world, task, toolset, faults, voice)
         """Who stands beside the session."""
         self.session: Session = world.session(self.company.toolset, start=start, beside=self.company.beside)
@@ -235,4 +237,6 @@ def record_of(episode: Episode, answer: Any = UNANSWERED) -> Trajectory:
     """An episode as a record that `judge` takes; style and sets are left to the caller."""
     calls = tuple(Call(e.name, e.arguments) for e in episode.session.journal)
     task = episode.task.id if isinstance(episode.task, Task) else ""
-    return Trajectory(world=episode.world.id, task=task, start=episode.session.start, calls=calls, answer=answer)
+    return Trajectory(
+        world=episode.world.id, task=task, start=episode.session.start, faults=episode.faults, calls=calls, answer=answer
+    )  # fmt: skip

@@ -89,7 +89,9 @@ def task_lines(task: Task, toolset: Toolset, width: int = 0) -> list[str]:
     lines += _section("The gold as SQL", task.sql)
     figures = ", ".join(f"{name} {figure:g}" for name, figure in task.figures.items())
     lines += _section("The gate", _wrapped_all([figures] * bool(figures), width))
-    other = "can be done" if task.goal.changes_nothing else "cannot be done"
+    lines += _section("User", _wrapped_all(list(user_lines(task)), width))
+    impossible = task.goal.changes_nothing or task.card.level == "L6"
+    other = "can be done" if impossible else "cannot be done"
     return lines + _section("Twin", [f"{task.twin}, where it {other}"] * bool(task.twin))
 
 
@@ -124,6 +126,27 @@ def card_lines(card: Card) -> list[str]:
     return [f"{first}; {other}{hidden}", f"takes {', '.join(card.operators)}; structure {card.structure}"]
 
 
+def user_lines(task: Task) -> Iterator[str]:
+    """Who can be asked, what they hold back and come up with; the policies at stake; the faults of the API."""
+    script, card = task.user, task.card
+    if script is not None:
+        who = ", ".join(t for t in (script.name, script.role.replace("_", " ")) if t)
+        yield f"level {script.level}, {script.persona}{f'; {who}' if who else ''}"
+        for topic in script.hidden:
+            unknown = f" (but not {topic.unknown})" if topic.unknown else ""
+            yield f"says when asked for {topic.name}: {topic.says}{unknown}"
+        topics = {t.name: t for t in script.topics}
+        for change in script.changes:
+            yield f"changes their mind: {topics[change.topic].says} instead of {change.was}"
+        yield from (f"asks later: {request.text}" for request in script.requests)
+        yield from (f"can {deed.name}: {deed.thing} is {', '.join(deed.before)}" for deed in script.deeds)
+    for word, names in (("enforced", card.enforced), ("only written", card.written)):
+        if names:
+            yield f"policies, {word}: {', '.join(names)}"
+    if card.faults:
+        yield f"faults of the API: {', '.join(card.faults)}"
+
+
 def gold_lines(task: Task, toolset: Toolset) -> list[str]:
     """The gold's calls by the API's names, with the calls that each depends on."""
     lines = []
@@ -144,6 +167,9 @@ def goal_lines(schema: Schema, goal: Goal) -> list[str]:
     if goal.answers:
         lines.append(f"answer: {' or '.join(said(a) for a in goal.answers[:WAYS])}{_more(len(goal.answers), WAYS)}")
     for need in goal.needs:
+        if not need.ways:
+            lines.append(f"evidence: {need.say or need.tool}")
+            continue
         rows = [f"{schema[r.table].name} {key_text(r.key)}" for r in need.ways[0]]
         other = f", or {len(need.ways) - 1} other ways to know it" if len(need.ways) > 1 else ""
         lines.append(f"read before answering: {', '.join(rows[:ROWS])}{_more(len(rows), ROWS)}{other}")

@@ -14,6 +14,7 @@ import orjson
 
 from worlddb.episode.behaviour import Conduct
 from worlddb.episode.policing import Done, Past, deed_done, judged_here, offence
+from worlddb.policies.login import SIGN_IN, signed_in
 from worlddb.tasks.forms import window_in
 from worlddb.tasks.goal import AtMost, Ban, Before, LookFirst, NeedsConsent, OnlyTools, SignedIn, UserFirst
 from worlddb.tools.engine import Outcome
@@ -31,6 +32,7 @@ _CURES: dict[type[Any], str] = {
     AtMost: "Make no more changes; say what cannot be done.",
 }
 _NEVER = "It cannot be done in any other way either; say that it is not allowed."
+_STRANGER = "Where it depends on who asks, sign the person in first, with the code that they give you. "
 
 
 def nobody(journal: Sequence[Entry], entry: Entry) -> bool:
@@ -63,7 +65,7 @@ class Wards:
             now=session._before, wrote=bool(outcome.changes), changes=outcome.changes, seen=outcome.seen, covers=outcome.covers,
         )  # fmt: skip
         broken = next((b for b in self.bans if self.breaks(session, b, entry)), None)
-        return outcome if broken is None else Outcome(None, refusal(broken))
+        return outcome if broken is None else Outcome(None, refusal(broken, stranger=_stranger(session)))
 
     def breaks(self, session: Session, ban: Ban, entry: Entry) -> bool:
         """True where a call, made after those of the session's journal, breaks a ban."""
@@ -81,10 +83,15 @@ class Wards:
         return any(number == entry.number for number, _ in conduct.offences(ban))
 
 
-def refusal(ban: Ban) -> Error:
-    """What an agent is told that breaks a ban."""
+def refusal(ban: Ban, *, stranger: bool = False) -> Error:
+    """What an agent is told that breaks a ban; `stranger`: somebody could sign in, and nobody has."""
     say = ban.say or "A policy of the business forbids it."
-    return Error(code="RULE_VIOLATION", message=say, rule=f"policy:{ban.name}", cure=_CURES.get(type(ban), _NEVER))
+    cure = _CURES.get(type(ban)) or f"{_STRANGER * stranger}{_NEVER}"
+    return Error(code="RULE_VIOLATION", message=say, rule=f"policy:{ban.name}", cure=cure)
+
+
+def _stranger(session: Session) -> bool:
+    return session.toolset.by_key(SIGN_IN) is not None and not signed_in(session.journal, session.toolset)
 
 
 def _raw(arguments: Any) -> bytes:
