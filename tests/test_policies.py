@@ -313,7 +313,9 @@ def played(seed: int, case: Case, *, guarded: bool) -> tuple[list[Entry], str]:
     ground = ground_of(seed)
     nodes = tuple(replace(n, refused="") if isinstance(n, Do) else n for n in case.plan.nodes)
     gold = enact(ground, replace(case.plan, nodes=nodes, asked=None))
-    bans = [replace(b, enforced=guarded) for b in case.bans if b.name == case.policy.name]
+    mine = [b for b in case.bans if b.name == case.policy.name]
+    mine = [b for b in mine if case.policy.kind == "sign_in" or not isinstance(b, SignedIn)]  # nobody signs in here
+    bans = [replace(b, enforced=guarded) for b in mine]
     session = ground.world.session(ground.toolset, beside=[Wards(bans)])
     for made in gold.calls:
         call = call_of(ground.toolset, made.tool, made.arguments)

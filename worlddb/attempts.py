@@ -12,8 +12,9 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 import orjson
 
+from worlddb.episode.diligent import Diligent
 from worlddb.episode.play import SUBMIT, Episode, Observation, submit_tool
-from worlddb.episode.solve import gold_calls, submitted
+from worlddb.episode.solve import submitted
 from worlddb.episode.verdict import Verdict
 from worlddb.episode.verify import UNANSWERED
 from worlddb.tasks.model import Card, Task
@@ -161,15 +162,19 @@ def gold_attempt(world: World, task: Task, toolset: Toolset | None = None) -> At
         BadRequest: the API lacks one of the gold's tools.
     """
     talk = Talk(Episode(world, task, toolset))
-    play_gold(talk, task)
+    play_gold(talk)
     return talk.attempt()
 
 
-def play_gold(talk: Talk, task: Task) -> None:
-    """Make the gold's calls, one a message, and submit its answer."""
-    for call in gold_calls(task, talk.episode.session.toolset):
-        talk.act(calls=[Said(call.name, call.arguments)])
-    answer = submitted(task)
+def play_gold(talk: Talk) -> None:
+    """Make the gold's calls, one a message, with what the book asks for beyond them, and submit its answer.
+
+    Raises:
+        Silent: the user did not answer.
+    """
+    agent = Diligent(talk.episode, lambda name, arguments: talk.act(calls=[Said(name, arguments)])[0])
+    agent.run()
+    answer = submitted(agent.task)
     talk.act(calls=[Said(SUBMIT, {} if answer is UNANSWERED else {"answer": answer})])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from worlddb.episode.diligent import Diligent
 from worlddb.episode.play import Episode
 from worlddb.episode.verify import UNANSWERED
 from worlddb.errors import BadRequest
@@ -35,10 +36,12 @@ def solve(
 ) -> Episode:
     """An episode in which the gold has been played and its answer submitted; its `verdict` is the outcome.
 
-    `without` leaves a call out, by its number from 1: the verdict then says what is missing.
+    What a user, policies or faults ask for beyond the gold is done as well.  `without` leaves a call out, by its number from 1:
+    the verdict then says what is missing.
 
     Raises:
         BadRequest: the gold has no call of that number, or the API lacks a tool.
+        Silent: the user did not say what they were asked.
 
     >>> import worlddb
     >>> world = worlddb.generate(12, "tiny")
@@ -48,8 +51,6 @@ def solve(
     if not 0 <= without <= len(task.gold):
         raise BadRequest(f"the gold of {task.id} has no call {without}; it has the calls 1 to {len(task.gold)}")
     episode = Episode(world, task, toolset, start)
-    for number, call in enumerate(gold_calls(task, episode.session.toolset), start=1):
-        if number != without:
-            episode.call(call.name, call.arguments)
+    Diligent(episode).run([call for number, call in enumerate(task.gold, start=1) if number != without])
     episode.submit(submitted(task))
     return episode

@@ -109,7 +109,9 @@ class _Gate:
         self.rejected: Counter[str] = Counter()
         self.figures: Counter[str] = Counter()
         levels, share = task_profile(profile).levels, task_profile(profile).policies
-        self.police = Police(self.ground, policies_of(world), self.stream.child("policies")) if share else None
+        self.police = (
+            Police(self.ground, self.lexicon, policies_of(world), self.stream.child("policies")) if share else None
+        )
         self.policed = sum(self.stream.child("policed", str(i)).chance(share / 100) for i in range(n)) if share else 0
         """Tasks that are still wanted in which a policy is at stake."""
         things, users = task_profile(profile).things, self.stream.child("users")
@@ -213,7 +215,8 @@ class _Gate:
         assert self.interviewer is not None
         try:
             if self.police is not None and cases:
-                held = made if len(cases) > 1 else self.interviewer.all(made)
+                alone = len(cases) > 1 or cases[0].policy.kind == "order"
+                held = made if alone else self.interviewer.all(made)
                 return [self.police.policed(t, c) for t, c in zip(held, cases, strict=True)]
             return self.interviewer.all(made)
         except Unproved as unproved:

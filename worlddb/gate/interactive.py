@@ -13,15 +13,18 @@ from typing import Any
 import orjson
 from msgspec.structs import replace
 
+from worlddb.episode.diligent import Diligent, Silent
+from worlddb.episode.play import Episode
+from worlddb.episode.solve import submitted
+from worlddb.episode.verdict import Verdict
 from worlddb.episode.verify import verify
 from worlddb.errors import BrokenPromise
-from worlddb.gate.diligent import Diligent, Silent
 from worlddb.gate.sides import with_thing
 from worlddb.rng import Stream
 from worlddb.tasks.enact import Gold, Stuck, enact
 from worlddb.tasks.forms import forms_of
 from worlddb.tasks.ground import Ground
-from worlddb.tasks.model import Task
+from worlddb.tasks.model import GoldCall, Task
 from worlddb.tasks.plan import Plan
 from worlddb.tasks.say import Lexicon
 from worlddb.tasks.withhold import Unheld, Withheld, Withholder
@@ -125,7 +128,7 @@ class Interviewer:
         self.figures.clear()
         guesses = self._gap(made, held)
         self._guessed(made, guesses)
-        self._asked(made, held)
+        self._asked(made)
         return replace(made, figures={**made.figures, **{k: float(v) for k, v in self.figures.items()}})
 
     # --- proofs
@@ -175,22 +178,30 @@ class Interviewer:
             if verify(task.goal, guess.session, answer).reward:
                 raise Unproved("a guess is paid")
 
-    def _asked(self, task: Task, held: Withheld) -> None:
+    def _asked(self, task: Task) -> None:
         """Who asks for exactly what is needed, and waits for what comes up, is paid."""
-        agent = Diligent(self.ground, task, first=held.first)
-        try:
-            verdict = agent.run()
-        except Silent as silent:
-            raise Unproved("the user does not say it") from silent
+        agent = Diligent(Episode(self.ground.world, task, self.ground.toolset))
+        verdict = attempted(agent)
         user = agent.episode.company.user
         if user is not None and user.waiting(agent.session):
             raise Unproved("the user has not said all")
         if verdict.reward != 1:
             raise Unproved("asking does not help")
-        if (
-            task.user is not None
-            and task.user.deeds
-            and Diligent(self.ground, task, first=held.first, lacking=("wait",)).run().reward
-        ):
-            raise Unproved("not waiting for the user is paid")
+        if task.user is not None and task.user.deeds:
+            hasty = Diligent(Episode(self.ground.world, task, self.ground.toolset), lacking=("wait",))
+            if attempted(hasty).reward:
+                raise Unproved("not waiting for the user is paid")
         self.figures["asked"] += len(task.user.hidden) if task.user else 0
+
+
+def attempted(agent: Diligent, calls: Sequence[GoldCall] | None = None) -> Verdict:
+    """The verdict on an agent's attempt.
+
+    Raises:
+        Unproved: the user did not say what they were asked.
+    """
+    try:
+        agent.run(calls)
+    except Silent as silent:
+        raise Unproved("the user does not say it") from silent
+    return agent.episode.submit(submitted(agent.task))

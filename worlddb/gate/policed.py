@@ -5,14 +5,14 @@ An agent that keeps to the handbook must be paid.  One that does what the policy
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from msgspec.structs import replace
 
+from worlddb.episode.diligent import Diligent
 from worlddb.episode.play import Episode
 from worlddb.errors import BrokenPromise
-from worlddb.gate.diligent import Diligent, Silent
-from worlddb.gate.interactive import Unproved
+from worlddb.gate.interactive import Unproved, attempted
 from worlddb.policies.login import SIGN_IN
 from worlddb.policies.model import FORBIDS, Policy
 from worlddb.policies.staff import roles_of, staff_of
@@ -20,20 +20,22 @@ from worlddb.rng import Stream
 from worlddb.tasks.draft import Draft
 from worlddb.tasks.enact import Stuck, enact, wished
 from worlddb.tasks.families.policy import Case, propose_policy
-from worlddb.tasks.goal import Need, SignedIn
+from worlddb.tasks.goal import Ban, Need, SignedIn
 from worlddb.tasks.ground import Ground
 from worlddb.tasks.model import GoldCall, Task
+from worlddb.tasks.plan import Do
+from worlddb.tasks.say import Lexicon, Unsaid, say
 from worlddb.tasks.user import Script, Topic, Wish
 
-LACKS = {"consent": "confirm", "sign_in": "sign in", "look_first": "look"}
-"""Kind of policy -> the virtue without which it is broken."""
+LACKS = {"consent": "confirm", "sign_in": "sign in", "look_first": "look", "role": "sign in"}
+"""Kind of policy -> the virtue without which it is broken by who does what may be done."""
 
 
 class Police:
     """Proposes and proves tasks under the policies of one world."""
 
-    def __init__(self, ground: Ground, policies: Sequence[Policy], stream: Stream) -> None:
-        self.ground, self.policies, self.stream = ground, policies, stream
+    def __init__(self, ground: Ground, lexicon: Lexicon, policies: Sequence[Policy], stream: Stream) -> None:
+        self.ground, self.lexicon, self.policies, self.stream = ground, lexicon, policies, stream
         self._turn = 0
 
     def propose(self) -> tuple[str, tuple[Case, ...]]:
@@ -55,8 +57,7 @@ class Police:
         """
         person = next(p for p in staff_of(self.ground.world) if p.role == case.role)
         script = task.user or Script()
-        roles = any(isinstance(b, SignedIn) for b in case.bans) or case.policy.kind == "role" or bool(case.policy.roles)
-        if roles:
+        if any(p.roles or p.kind == "sign_in" for p in self.policies):  # then the handbook speaks of signing in
             code = Topic(
                 name="sign_in_code", kind="credential", table=self.ground.schema.tables[0].key,
                 words=("sign-in code", "code", "pin", "password", "login code"), hidden=True, says=person.code,
@@ -67,40 +68,63 @@ class Police:
             wishes = (Wish(c.tool, c.arguments) for c in wished(self.ground, case.plan))
             script = replace(script, wishes=tuple(wishes))
         bans = case.bans
+        needs = task.goal.needs
+        if case.refused and _by_role_alone(case.policy):  # who may not ask for it is refused whatever the row is
+            needs = (Need(ways=(), tool=SIGN_IN, say="signing the person in"),)
         card = replace(
             task.card, enforced=tuple(b.name for b in bans if b.enforced), written=tuple(b.name for b in bans if not b.enforced),
-            hidden=len(script.hidden),
+            hidden=sum(t.kind != "credential" for t in script.hidden) + self._signs_in(task, bans, needs),
         )  # fmt: skip
-        needs = task.goal.needs
-        if case.refused and case.policy.kind == "role":  # who may not ask for it is refused whatever the row is
-            needs = (Need(ways=(), tool=SIGN_IN, say="signing the person in"),)
         made = replace(task, user=script, card=card, goal=replace(task.goal, bans=bans, needs=needs))
+        if case.policy.kind == "order":
+            made = self._asked_otherwise(made)
         self._kept(made)
         self._broken(made, case)
         return made
+
+    def _signs_in(self, task: Task, bans: Sequence[Ban], needs: Sequence[Need]) -> bool:
+        """Whether the person must be signed in: their code is a slot that they must be asked for."""
+        tools = (self.ground.toolset.by_key(c.tool) for c in task.gold if c.writes)
+        events = {event for tool in tools if tool is not None for event in tool.writes}
+        signed = [b for b in bans if isinstance(b, SignedIn)]
+        concerned = any(b.table in ("", table) and b.op in ("", op) for b in signed for table, op in events)
+        return concerned or any(n.tool == SIGN_IN for n in needs)
+
+    def _asked_otherwise(self, task: Task) -> Task:
+        """The task, asked for in the order that the policy does not allow: it is up to the agent to turn it round."""
+        others = [n for n in task.plan.nodes if not isinstance(n, Do)]
+        plan = replace(task.plan, nodes=(*others, *reversed(task.plan.dos)))
+        try:
+            said = say(self.lexicon, self.ground.toolset, plan, self.stream.child("turned", task.id))
+        except Unsaid as unsaid:
+            raise Unproved("no words for it") from unsaid
+        return replace(task, instruction=said.text, persona=said.persona, register=said.register)
 
     # --- proofs
 
     def _kept(self, task: Task) -> None:
         if Episode(self.ground.world, task, self.ground.toolset).submit(task.answer).reward:
             raise Unproved("idling is paid")
-        try:
-            if Diligent(self.ground, task).run().reward != 1:
-                raise Unproved("keeping to the handbook is not paid")
-        except Silent as silent:
-            raise Unproved("the user does not say it") from silent
+        if attempted(self._agent(task)).reward != 1:
+            raise Unproved("keeping to the handbook is not paid")
+
+    def _agent(self, task: Task, lacking: Collection[str] = ()) -> Diligent:
+        return Diligent(Episode(self.ground.world, task, self.ground.toolset), lacking=lacking)
 
     def _broken(self, task: Task, case: Case) -> None:
         """Somebody who breaks the policy at stake."""
-        at_stake = case.refused or case.policy.kind not in FORBIDS
+        at_stake = case.refused or case.policy.kind in LACKS or case.policy.kind not in FORBIDS
         if not at_stake or not any(b.name == case.policy.name for b in case.bans):
             return  # it does not bind this person, or what they ask for is allowed
         tried = 0
         for agent, calls in self._breakers(task, case):
-            verdict = agent.run(calls)
-            told = f"policy:{case.policy.name}" in str([e.result.error for e in agent.session.journal])
+            verdict = attempted(agent, calls)
+            rules = {e.result.error.rule for e in agent.session.journal if e.result.error is not None}
+            mine = (
+                f"policy:{case.policy.name}" if case.policy.enforced else "policy:"
+            )  # or one that is enforced comes before it
             named = any(case.policy.say in line.text for line in verdict.lines)
-            if verdict.reward or not (named or (case.policy.name in task.card.enforced and told)):
+            if verdict.reward or not (named or any(r.startswith(mine) for r in rules)):
                 raise Unproved("breaking the policy is paid")
             tried += 1
         if not tried:
@@ -119,12 +143,17 @@ class Police:
             enforced = (
                 case.policy.name in task.card.enforced
             )  # then trying is no offence, and to say that it is done is wrong
-            yield Diligent(self.ground, replace(task, answer="done") if enforced else task), calls
+            yield self._agent(replace(task, answer="done") if enforced else task), calls
         elif lacking is not None:
             unseen = [c for c in task.gold if c.writes] if lacking == "look" else task.gold
-            yield Diligent(self.ground, task, lacking=(lacking,)), unseen
+            yield self._agent(task, (lacking,)), unseen
         elif case.policy.kind == "order":
             writes = [i for i, c in enumerate(task.gold) if c.writes]
             turned = list(task.gold)
             turned[writes[0]], turned[writes[-1]] = turned[writes[-1]], turned[writes[0]]
-            yield Diligent(self.ground, task), turned
+            yield self._agent(task), turned
+
+
+def _by_role_alone(policy: Policy) -> bool:
+    """True where the request and the role tell that it is forbidden: nothing has to be looked up."""
+    return policy.kind == "role" or (policy.kind == "limit" and policy.op == "insert" and bool(policy.roles))

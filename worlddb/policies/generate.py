@@ -124,7 +124,7 @@ class _Author:
             limit = _round(stream, [r[column.key] for r in rows if r[column.key] is not None], self._unit(deed, column))
             if limit is None:
                 continue
-            roles, barred = self._above(stream) if stream.chance(0.4) else ((), ())
+            roles, barred = self._above(stream) if stream.chance(0.8 if deed.op == "insert" else 0.4) else ((), ())
             above = Condition(column=column.key, matcher=Range(low=limit + (1 if isinstance(limit, int) else 1e-9)))
             below = Condition(column=column.key, matcher=Range(high=limit))
             where, after = (*self._from(deed), above), self._into(deed)

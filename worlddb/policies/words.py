@@ -53,6 +53,12 @@ def policy_words() -> Words:
 _NO_NOUN = re.compile(r"ed$|score|rating|level|rank|confidence|\b(active|at|by|from|on|since|to|until)\b")
 
 
+def _plural(role: str) -> str:
+    """'editors_in_chief'."""
+    head, _, rest = role.partition("_in_")
+    return f"{plural(head)}_in_{rest}" if rest else plural(role)
+
+
 def one(verb: Verb, label: str) -> str:
     """'cancel a booking'."""
     return " ".join(verb.of(f" {article(label)} ").split())
@@ -91,7 +97,7 @@ class Speaker:
 
     def roles(self, roles: tuple[str, ...]) -> dict[str, str]:
         """The signs that roles fill."""
-        several = [plain(plural(r)) for r in roles]
+        several = [plain(_plural(r)) for r in roles]
         return {"roles": listing(several, "and"), "roles_or": article(listing([plain(r) for r in roles]))}
 
     def field(self, table: str, column: str) -> str:

@@ -143,7 +143,9 @@ class Facts:
     @cached_property
     def hidden(self) -> tuple[str, ...]:
         """Names of the topics that must be asked for."""
-        return () if self.task.user is None else tuple(t.name for t in self.task.user.hidden)
+        found = () if self.task.user is None else self.task.user.hidden
+        held = [t for t in found if t.kind != "credential"]  # the code is needed where the card counts it, too
+        return tuple(t.name for t in (found if self.task.card.hidden > len(held) else held))
 
     @cached_property
     def known(self) -> dict[str, int]:

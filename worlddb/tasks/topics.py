@@ -24,6 +24,10 @@ KIND = {
 """What a column holds -> the kind of a topic about its value; keys and links are none."""
 
 
+WORDINGS = 12
+"""Wordings of a date that are tried until one has its year."""
+
+
 class Place(NamedTuple):
     """A topic, and where it stands in its plan."""
 
@@ -105,14 +109,32 @@ class Places:
     def _spoken(self, place: Place) -> Place | None:
         """With what the user says of it."""
         topic, term = place.topic, place.term
-        symbol, ctx = ("row", None) if topic.kind == "identity" else ("const", (topic.table, topic.column))
+        stream = self.stream.child(topic.node, topic.part)
         try:
-            says, literals = self.speech.phrase(symbol, ctx, term, self.stream.child(topic.node, topic.part))
+            if topic.kind == "identity":
+                says, literals = self.speech.phrase("row", None, term, stream)
+            else:
+                says, literals = value_said(self.speech, (topic.table, topic.column), term, stream)
         except Unsaid:
             return None
         return place._replace(
             topic=replace(topic, says=says, secrets=tuple(x.strip('"“”«»') for x in literals) or (says,))
         )
+
+
+def value_said(speech: Speech, place: tuple[str, str], term: Term, stream: Stream) -> tuple[str, tuple[str, ...]]:
+    """A value as somebody says it by itself, and the values that stand in the words.  Dates are said with their year: without
+    one, '12 November, not 11 October 2023' would mean the same year.
+
+    Raises:
+        Unsaid: there are no such words.
+    """
+    year = re.match(r"\d{4}(?=-\d\d-\d\d)", str(term[1]))
+    for attempt in range(WORDINGS):
+        says, literals = speech.phrase("const", place, term, stream.child(str(attempt)) if attempt else stream)
+        if year is None or year.group() in says:
+            return says, literals
+    raise Unsaid(f"no words with the year of {term[1]}")
 
 
 def _once(words: tuple[str, ...]) -> tuple[str, ...]:

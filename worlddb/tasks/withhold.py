@@ -20,7 +20,7 @@ from worlddb.tasks.say import Lexicon, Said, Unsaid
 from worlddb.tasks.say.forms import phrases
 from worlddb.tasks.say.speech import Speech
 from worlddb.tasks.say.terms import Term, walk
-from worlddb.tasks.topics import Place, Places, put, replaced, turned
+from worlddb.tasks.topics import Place, Places, put, replaced, turned, value_said
 from worlddb.tasks.user import Change, Event, Request, Script, Topic, Wish
 
 ROWS = (2, 8)
@@ -170,7 +170,10 @@ class Withholder:
         if any(secret in said.text for secret in topic.secrets):
             raise Unheld("the instruction says it")
         term = ("const", was.value, was.table, was.column)
-        phrase, _ = self.speech.phrase("const", (was.table, was.column), term, stream.child("was"))
+        try:
+            phrase, _ = value_said(self.speech, (was.table, was.column), term, stream.child("was"))
+        except Unsaid as unsaid:
+            raise Unheld("no words for it") from unsaid
         changes = (Change(topic=topic.name, after=(event,), was=phrase),)
         return Withheld(plan, Script(topics=tuple(p.topic for p in places), changes=changes), said, ((old,),))
 

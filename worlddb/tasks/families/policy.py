@@ -33,7 +33,7 @@ from worlddb.tasks.families.acts import (
 )
 from worlddb.tasks.families.targets import Target, actions, arguments, bulks, present, repeats, taken, target, wants
 from worlddb.tasks.families.trial import doable, outcomes
-from worlddb.tasks.goal import AtMost, Ban, Before, LookFirst, Never
+from worlddb.tasks.goal import AtMost, Ban, Before, LookFirst, NeedsConsent, Never, SignedIn
 from worlddb.tasks.ground import flat
 from worlddb.tasks.plan import Asked, Const, Do, Find, Item, Node, Of, Plan, Value, Where
 from worlddb.tasks.reckon import Row
@@ -50,6 +50,8 @@ PAIRS = 4
 """Acts of either sort among which two are sought that can be said alike."""
 LATER = 4 * 86_400
 """Seconds for which a twin stays what it is: an episode may begin so much later."""
+DAY = 86_400
+"""Days are counted by the calendar or by the clock, and by neither count a twin is another."""
 BEYOND = 6
 """Rows by which a request for too many goes beyond what is allowed, at most."""
 
@@ -112,14 +114,42 @@ def _case(draft: Draft, plan: Plan, policy: Policy, role: str, beside: Sequence[
         gold = enact(draft.ground, plan)
     except (Stuck, BrokenPromise):
         return None
-    own = ban_of(policy, role)
-    others = [b for p in beside if p.name != policy.name and (b := ban_of(p, role)) is not None]
+    own = ban_of(policy, role) or _proved(draft, policy, role, gold)
+    beside = [p for p in beside if p.name != policy.name]
+    others = [b for p in beside if (b := ban_of(p, role) or _proved(draft, p, role, gold)) is not None]
     kept = [b for b in others if _bears(draft, b, gold, plan)]
-    if refused:
-        return Case(plan=plan, policy=policy, role=role, bans=((own,) if own else ()) + tuple(kept))
-    if any(_breaks(draft, b, gold) for b in ([own] if own else []) + kept):
+    bans = ((own,) if own else ()) + tuple(kept)
+    if any(isinstance(b, NeedsConsent) for b in bans) and any(isinstance(n, Find) and n.free for n in plan.nodes):
+        return None  # the user agrees to the calls of one gold, whichever would be right
+    meant = _meant(draft, plan) if refused else gold
+    binding = kept if refused else bans
+    if meant is None or any(_breaks(draft, b, meant) for b in binding):
+        return (
+            None  # what is refused is refused by the policy at stake alone, so that it is this one that must be known
+        )
+    return Case(plan=plan, policy=policy, role=role, bans=bans)
+
+
+def _meant(draft: Draft, plan: Plan) -> Gold | None:
+    """What somebody does who takes no notice of the policy; None where it cannot be done at all."""
+    nodes = tuple(replace(n, refused="") if isinstance(n, Do) else n for n in plan.nodes)
+    try:
+        return enact(draft.ground, replace(plan, nodes=nodes))
+    except (Stuck, BrokenPromise):
         return None
-    return Case(plan=plan, policy=policy, role=role, bans=((own,) if own else ()) + tuple(kept))
+
+
+def _proved(draft: Draft, policy: Policy, role: str, gold: Gold) -> SignedIn | None:
+    """Of what only some roles may do, done for somebody of these: nobody but who has signed in has a role.
+
+    Where the system enforces it, it lets who may do it go on, whoever has signed in.
+    """
+    if policy.enforced or role not in policy.roles or not policy.barred:
+        return None
+    ban = ban_of(policy, policy.barred[0])
+    if ban is None or not _breaks(draft, ban, gold):
+        return None
+    return SignedIn(table=policy.table, op=policy.op, say=policy.say, name=policy.name)
 
 
 def _bears(draft: Draft, ban: Ban, gold: Gold, plan: Plan) -> bool:
@@ -137,7 +167,7 @@ def _breaks(draft: Draft, ban: Ban, gold: Gold) -> bool:
     """
     journal = gold.session.journal
     if isinstance(ban, Never):
-        return any(_offends(draft, ban, c, e.now) for e in journal for c in e.changes)
+        return any(_offends(draft, ban, c, e.now + at) for e in journal for c in e.changes for at in (0, LATER))
     if isinstance(ban, AtMost):
         return sum(bool(e.changes) for e in journal) > ban.count
     if isinstance(ban, Before):
@@ -156,13 +186,16 @@ def _offends(draft: Draft, ban: Never, change: Change, now: int) -> bool:
 
 
 def _judged(draft: Draft, ban: Never, act: Act) -> bool | None:
-    """Whether a ban forbids an act, now and some days later; None where it cannot be done, or where that would change."""
+    """Whether a ban forbids an act, now and some days later, however days are counted.
+
+    None where that would change, or where the act cannot be done.
+    """
     ground = draft.ground
     done = outcomes(ground, [(act.tool, _stored(act))])[0]
     if not done.works:
         return None
     now = ground.world.now
-    found = {any(_offends(draft, ban, c, at) for c in done.changes) for at in (now, now + LATER)}
+    found = {any(_offends(draft, ban, c, at) for c in done.changes) for at in (now - DAY, now, now + LATER)}
     return found.pop() if len(found) == 1 else None
 
 
@@ -182,6 +215,8 @@ def _twins(draft: Draft, policy: Policy, role: str) -> Asks | None:
     if not isinstance(ban, Never) or not tools:
         return None
     tool = draft.stream.pick(tools)
+    if tool.kind == "create" and not policy.roles:
+        return None  # the handbook alone forbids it: who refuses needs to look at nothing, as who does nothing
     by_value = policy.kind == "limit" and tool.kind in ("update", "create")
     denied, done = _by_value(draft, policy, ban, tool) if by_value else _by_row(draft, ban, tool)
     plans = _said(draft, denied, done)
@@ -219,6 +254,8 @@ def _mixed(draft: Draft, ban: Never, rows: list[Row]) -> list[Row]:
     now, sides = draft.ground.world.now, (list[Row](), list[Row]())
     plain = Never(table=ban.table, where=ban.where)
     for row in draft.stream.shuffled(rows):
+        if any(row[c.column] is None for c in ban.where):
+            continue  # nobody can say whether what has no date is past its deadline
         values = tuple(row[c.key] for c in table.columns)
         change = Change(table.key, (), values, values)
         sides[_offends(draft, plain, change, now)].append(row)
