@@ -17,12 +17,12 @@ MALFORMED = ("INVALID_ARGUMENT", "UNKNOWN_TOOL")
 
 def asked(facts: Facts) -> Found:
     """The hidden topics that the user has told."""
-    if not facts.hidden:
+    if not facts.needed:
         return Found(None, "nothing is hidden")
-    silent = [name for name in facts.hidden if name not in facts.answered]
-    told = len(facts.hidden) - len(silent)
+    silent = [name for name in facts.needed if name not in facts.answered]
+    told = len(facts.needed) - len(silent)
     why = f": {' and '.join(silent)} {'was' if len(silent) == 1 else 'were'} never asked" if silent else ""
-    return Found(told / len(facts.hidden), f"asked {told} of {len(facts.hidden)} needed{why}")
+    return Found(told / len(facts.needed), f"asked {told} of {len(facts.needed)} needed{why}")
 
 
 def no_guess(facts: Facts) -> Found:

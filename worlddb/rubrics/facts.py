@@ -143,8 +143,13 @@ class Facts:
     @cached_property
     def hidden(self) -> tuple[str, ...]:
         """Names of the topics that must be asked for."""
+        return () if self.task.user is None else tuple(t.name for t in self.task.user.hidden)
+
+    @cached_property
+    def needed(self) -> tuple[str, ...]:
+        """Names of those that must be asked for: the sign-in code only where the card counts it, too."""
         found = () if self.task.user is None else self.task.user.hidden
-        held = [t for t in found if t.kind != "credential"]  # the code is needed where the card counts it, too
+        held = [t for t in found if t.kind != "credential"]
         return tuple(t.name for t in (found if self.task.card.hidden > len(held) else held))
 
     @cached_property
