@@ -229,7 +229,9 @@ class Case:
         if wanted and not any(_answered(wanted[0], right.answer, answer) for right in reached):
             return False
         needs = self.task.goal.needs
-        return informed(session, [(n.column, [[(r.table, r.key) for r in way] for way in n.ways]) for n in needs])
+        return informed(
+            session, [(n.column, n.tried, [[(r.table, r.key) for r in way] for way in n.ways]) for n in needs]
+        )
 
     # --- looking
 

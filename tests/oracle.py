@@ -389,14 +389,31 @@ def _told(session: Session, values: bool) -> set[Place]:
     return found
 
 
-def informed(session: Session, needs: Sequence[tuple[str, Sequence[Sequence[Place]]]]) -> bool:
-    """Whether for every need (the column that matters, or '', and the ways) the rows of one of its ways have been read.
+def _refused(session: Session, tool: str, way: Sequence[Place]) -> bool:
+    """Whether a rule has refused a call of a tool that named all rows of a way."""
+    for entry in session.journal:
+        error = entry.result.error
+        ruled = error is not None and error.code in {"RULE_VIOLATION", "CONFLICT", "FORBIDDEN"}
+        if ruled and entry.name in session.toolset and session.toolset[entry.name].key == tool:
+            given = re.findall(r"[^\[\]{}\",:\s][^\[\]{}\",]*", json.dumps(entry.arguments))
+            if all(str(k) in given for _, key in way for k in key):
+                return True
+    return False
+
+
+def informed(session: Session, needs: Sequence[tuple[str, str, Sequence[Sequence[Place]]]]) -> bool:
+    """Whether for every need the rows of one of its ways have been read, or it was tried to do on them what cannot be done.
+
+    A need is the column that matters (or ''), the tool of the try (or ''), and the ways.
 
     Raises:
         Undecided: they were not shown, but a query of the agent's own may have rested on them.
     """
     known = {values: _told(session, values) for values in (False, True)}
-    if all(any(set(way) <= known[bool(column)] for way in ways) for column, ways in needs):
+    if all(
+        any(set(way) <= known[bool(column)] or (tried and _refused(session, tried, way)) for way in ways)
+        for column, tried, ways in needs
+    ):
         return True
     if any(
         e.result.ok and isinstance(e.result.data, dict) and "rows_changed" in e.result.data for e in session.journal

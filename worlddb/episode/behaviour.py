@@ -7,7 +7,7 @@ itself, within its savepoint, was never there for anyone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from worlddb.episode.policing import Done, Past, deed_done, offences
 from worlddb.schema.model import Schema
@@ -32,6 +32,8 @@ from worlddb.tools.session import Entry
 from worlddb.tools.toolset import Toolset
 from worlddb.world.diff import Change
 
+REFUSALS = ("RULE_VIOLATION", "CONFLICT", "FORBIDDEN")
+"""Codes of errors by which a call that was well made is refused."""
 Read = tuple[str, Key]
 Confirmed = Callable[[Entry], bool]
 """Whether the user had confirmed a call before it was made."""
@@ -121,12 +123,14 @@ Covered: TypeAlias = Callable[[Entry, frozenset[Read], str], Iterable[Read]]
 """The rows, of those wanted, that an entry stood for without showing them, and (where a column is named) told its values of."""
 
 
-def unread(needs: Iterable[Need], journal: Sequence[Entry], covered: Covered) -> list[tuple[Need, tuple[Row, ...]]]:
+def unread(
+    needs: Iterable[Need], journal: Sequence[Entry], covered: Covered, tools: Toolset | None = None
+) -> list[tuple[Need, tuple[Row, ...]]]:
     """The needs of which no way has been read in full, each with the rows that the nearest way lacks.
 
     `covered` is asked only where the rows that were shown are not enough.
     """
-    open_needs = list(needs)
+    open_needs = [n for n in needs if not (n.tried and _tried(n, journal, tools))]
     known = _shown(journal, _wanted(open_needs)) if open_needs else set()
     return [
         lack
@@ -139,6 +143,25 @@ def uncalled(needs: Iterable[Need], journal: Sequence[Entry], tools: Toolset | N
     """The needs of a tool's call that has not been made with success."""
     called = {t.key for e in journal if e.result.ok and (t := tool_of(tools, e)) is not None}
     return [n for n in needs if n.tool and n.tool not in called]
+
+
+def _tried(need: Need, journal: Sequence[Entry], tools: Toolset | None) -> bool:
+    """True where a call of a tool was refused by a rule that named all rows of one of a need's ways."""
+    for entry in journal:
+        error, tool = entry.result.error, tool_of(tools, entry)
+        if error is None or error.code not in REFUSALS or tool is None or tool.key != need.tried:
+            continue
+        given = _texts(entry.arguments)
+        if any(all(str(k) in given for r in way for k in r.key) for way in need.ways):
+            return True
+    return False
+
+
+def _texts(value: Any) -> set[str]:
+    """The scalars of arguments, as text."""
+    if isinstance(value, dict | list):
+        return {t for v in (value.values() if isinstance(value, dict) else value) for t in _texts(v)}
+    return {str(value)}
 
 
 def _wanted(needs: Iterable[Need]) -> set[Read]:

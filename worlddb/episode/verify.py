@@ -192,7 +192,7 @@ def _unread(goal: Goal, trail: Trail) -> list[Line]:
         return []
     forms = forms_of(trail.schema)
     lines = []
-    for need, rows in unread(goal.needs, trail.journal, trail.covered):
+    for need, rows in unread(goal.needs, trail.journal, trail.covered, trail.tools):
         some = ", ".join(f"{forms[r.table].table.name} {key_text(r.key)}" for r in rows[:5])
         more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
         text = f"{need.say + ': ' if need.say else ''}{some}{more} was never read"

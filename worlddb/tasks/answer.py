@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from msgspec.structs import replace
+
 from worlddb.schema.model import Column, Schema, Table
 from worlddb.semantics.types import is_a, semantic_type
 from worlddb.tasks.draft import Draft
@@ -123,12 +125,19 @@ def needs_of(schema: Schema, plan: Plan, draft: Draft, gold: Gold) -> tuple[Need
     """The rows that an answer rests on; of a refusal, the rows that it is about."""
     if plan.asked is None:
         return ()
-    whats = list(plan.asked.what)
     if plan.asked.shape == "none":
-        whats = [v for d in plan.dos for v in d.arguments.values() if isinstance(v, Of | Each)]
-        whats += [Each(node=d.each, column="") for d in plan.dos if d.each]
-    found = [need for what in whats for need in _needs(schema, plan, draft, gold, what)]
+        return tuple(dict.fromkeys(n for d in plan.dos for n in _refused(schema, plan, draft, gold, d)))
+    found = [need for what in plan.asked.what for need in _needs(schema, plan, draft, gold, what)]
     return tuple(dict.fromkeys(found))
+
+
+def _refused(schema: Schema, plan: Plan, draft: Draft, gold: Gold, do: Do) -> Iterator[Need]:
+    """Of what cannot be done: the rows that it is about, or that it was tried on these."""
+    for value in do.arguments.values():
+        if isinstance(value, Of | Each):
+            yield from (replace(n, tried=do.tool) for n in _needs(schema, plan, draft, gold, value))
+    if do.each:
+        yield from _needs(schema, plan, draft, gold, Each(node=do.each, column=""))
 
 
 def _needs(schema: Schema, plan: Plan, draft: Draft, gold: Gold, what: Of | Each) -> Iterator[Need]:

@@ -267,6 +267,8 @@ class Need(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     are there is all that matters."""
     tool: str = ""
     """Instead of rows: key of a tool of which a call must have succeeded."""
+    tried: str = ""
+    """Of what cannot be done: key of the tool; who tried it on these rows and was refused by a rule, knows enough."""
     say: str = ""
 
 

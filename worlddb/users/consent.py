@@ -134,7 +134,7 @@ class Consent:
         return [str(v) for row in self._look(f"SELECT {shown}", table, key) for v in row if v is not None]
 
     def _equal(self, param: Param | None, value: Any, wanted: Any, created: frozenset[Row]) -> bool:
-        if param is not None and param.convert == "keys" and isinstance(value, str) and isinstance(wanted, str):
+        if param is not None and param.convert == "keys" and _is_list(value) and _is_list(wanted):
             value, wanted = orjson.loads(value), orjson.loads(wanted)
         if isinstance(value, list) and isinstance(wanted, list):
             left = list(wanted)
@@ -173,6 +173,11 @@ class Consent:
         return self.world.session(self.toolset).rows(
             f'{select} FROM "{self.schema[table].name}" WHERE "{name}" = ?', (key,)
         )
+
+
+def _is_list(value: Any) -> bool:
+    """True for JSON text of a list; the keys in it are texts, too."""
+    return isinstance(value, str) and value.startswith("[")
 
 
 def _folded(name: str) -> str:

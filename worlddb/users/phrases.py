@@ -18,7 +18,7 @@ HOLES = {
 }  # fmt: skip
 """Act -> what its patterns may hold; those of all others hold nothing."""
 ACTS = (
-    *HOLES, "readable", "unclear", "more", "yes", "no", "cannot", "look", "bye", "impossible", "also",
+    *HOLES, "readable", "unclear", "more", "yes", "no", "cannot", "look", "bye", "noted", "impossible", "also",
 )  # fmt: skip
 KINDS = ("identity", "value", "quantity", "date", "choice", "constraint", "credential", "place")
 

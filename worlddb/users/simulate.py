@@ -209,6 +209,11 @@ class User:
             says += self._news(due, bool(says), stream)
         return act, _joined(says)
 
+    def _closing(self, state: State) -> str:
+        """How they answer where nothing is to be said: it is over, or not yet."""
+        coming = sum(len(some) for _, some in self._coming)
+        return "bye" if len(state.news) == coming else "noted"
+
     def understand(self, question: str) -> Heard:
         """The topics that free text asks for."""
         return self.ear.heard(question)
@@ -245,7 +250,7 @@ class User:
             says.append(self._line("readable", stream))
         lost = not (heard.topics or heard.fields or things or due)
         if lost and not users_file().closings.isdisjoint(tokens(question)):
-            return act, [self._line("bye", stream)]
+            return act, [self._line(self._closing(state), stream)]
         if lost:
             says.append(self._line("unclear", stream))
         return (replace(act, irrelevant=True) if lost else act), says
@@ -256,7 +261,7 @@ class User:
         if topic.unknown:
             return self._line("unknown", stream, unknown=topic.unknown, says=says)
         label = self._label(topic)
-        if several and label.casefold() not in says.casefold():
+        if self._shares(topic) or (several and label.casefold() not in says.casefold()):
             if fresh:
                 return self._line("named", stream, label=label, says=says)
             says = f"{label}: {says}"
@@ -288,7 +293,7 @@ class User:
         if heard.asks and (heard.topics or heard.fields or self._asked_things(message) or ("?" in message and not due)):
             act, says = self._ask(state, number, heard, message, due, stream)
             return replace(act, kind="tell"), says
-        return Act(number=number, kind="tell"), [] if due else [self._line("bye", stream)]
+        return Act(number=number, kind="tell"), [] if due else [self._line(self._closing(state), stream)]
 
     def _news(self, due: Sequence[str], after: bool, stream: Stream) -> list[str]:
         """Changes of mind, then requests, in their own words."""
@@ -328,7 +333,14 @@ class User:
         return text[:-1] if text.endswith("..") and not text.endswith("...") else text  # a value ended with a full stop
 
     def _label(self, topic: Topic) -> str:
+        if self._shares(topic):
+            return topic.vague.removeprefix("the ")
         return topic.words[0] if topic.words else topic.name.replace("_", " ")
+
+    def _shares(self, topic: Topic) -> bool:
+        """True where something else is held back that is called the same: only the words of the instruction tell them apart."""
+        others = (t for t in self.script.hidden if t.name != topic.name)
+        return topic.hidden and topic.vague != "" and any(t.words[:1] == topic.words[:1] for t in others)
 
 
 def _joined(says: Sequence[str]) -> str:

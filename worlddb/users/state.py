@@ -64,17 +64,21 @@ class Link(NamedTuple):
 def is_event(event: Event, entry: Entry, tool: Tool) -> bool:
     """True where an entry is the event."""
     key = tuple(event.key) if event.key is not None else None
-    if event.kind == "read":
-        return any(t == event.table and key in (None, k) for t, k in entry.reads)
+    if event.kind == "read":  # a refusal that names the row tells of it, too
+        return any(t == event.table and key in (None, k) for t, k in entry.reads) or _refused(event, entry, tool)
     if event.kind == "changed":
         return any(c.table == event.table and key in (None, c.key) and event.op in ("", c.op) for c in entry.changes)
-    if event.kind == "refused":
-        error = entry.result.error
-        if error is None or not (error.rule or error.code == "RULE_VIOLATION") or event.table not in ("", tool.table):
-            return False
-        given = entry.arguments
-        return key is None or (isinstance(given, dict) and set(key) <= {v for v in given.values() if _is_plain(v)})
-    return False
+    return event.kind == "refused" and _refused(event, entry, tool)
+
+
+def _refused(event: Event, entry: Entry, tool: Tool) -> bool:
+    """True for a call about the event's row that a rule refused."""
+    error, given = entry.result.error, entry.arguments
+    if error is None or not (error.rule or error.code == "RULE_VIOLATION") or event.table not in ("", tool.table):
+        return False
+    if event.key is None:
+        return True
+    return isinstance(given, dict) and set(event.key) <= {v for v in given.values() if _is_plain(v)}
 
 
 def _is_plain(value: Any) -> bool:

@@ -24,6 +24,12 @@ _SENTENCE = re.compile(r"(?<=[.?!;\n])\s+|\n+")
 _PART = re.compile(r",|\band\b|\bplus\b| - |/|:|\d\)|\bor\b|\balso\b", re.I)
 IDENTIFIES = ("which", "who", "whom", "whose")
 """What asks for a row when its noun follows."""
+OPENERS = frozenset(["is", "are", "do", "does", "may"])
+"""What makes a question of a sentence that begins with it, and of no other: 'the day is now 12 May' asks nothing."""
+RELATIVE = frozenset(["what", "which", "when", "who", "whom", "whose", "where"])
+"""What asks near the beginning of a sentence or of a part of it; later on it says more: 'the order which you meant'."""
+NEAR = 2
+"""Words from the beginning that are near it."""
 NUMBERING = ("number", "id", "name", "reference", "code", "record")
 
 
@@ -141,6 +147,10 @@ class Ear:
     def _named(self, name: str) -> Heard:
         words = phrase(name)
         exact = [t for t in self.topics if t == name] or [t for t in self.topics if phrase(t) == words and words]
+        if (
+            exact and not self.topics[exact[0]].hidden
+        ):  # what is held back may bear the name with a number, which nobody knows
+            exact = [t for t in self.topics if self.topics[t].hidden and re.sub(r"_\d+$", "", t) == exact[0]] or exact
         if exact:
             return Heard(topics=tuple(exact))
         for book in (self.own, self.alike) if words else ():
@@ -158,7 +168,7 @@ class Ear:
         asks, context = plain, tuple[str, ...]()
         for sentence in _SENTENCE.split(text):
             whole = tokens(sentence)
-            if not (plain or "?" in sentence or not _asks().isdisjoint(whole)):
+            if not (plain or _is_question(sentence, whole)):
                 context += self._nouns(whole)
                 continue
             asks = True
@@ -166,7 +176,14 @@ class Ear:
             topics |= dict.fromkeys(found.topics)
             fields |= dict.fromkeys(found.fields)
             context += self._nouns(whole)
+        if asks and not (topics or fields):
+            topics |= dict.fromkeys(self._quoted(text))
         return Heard(tuple(topics), tuple(fields), asks)
+
+    def _quoted(self, text: str) -> list[str]:
+        """The topics whose words in the instruction are repeated: 'You wrote "the day we agreed on". What is that?'"""
+        whole = " ".join(tokens(text))
+        return [n for n, t in self.topics.items() if t.hidden and t.vague and " ".join(tokens(t.vague)) in whole]
 
     def _nouns(self, words: Sequence[str]) -> tuple[str, ...]:
         """The tables that a sentence names."""
@@ -320,6 +337,20 @@ class Ear:
         schema = self.lexis.schema
         known = topic.table in schema and topic.column in schema[topic.table]
         return known and is_a(schema[topic.table][topic.column].type, kind)
+
+
+@cache
+def _sorted_asks() -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    """What asks at the very beginning of a sentence, near it, and anywhere."""
+    first, near = (frozenset(one(w) for w in words) & _asks() for words in (OPENERS, RELATIVE))
+    return first, near, _asks() - first - near
+
+
+def _is_question(sentence: str, words: Sequence[str]) -> bool:
+    first, near, anywhere = _sorted_asks()
+    starts = (tokens(part)[:NEAR] for part in re.split(r"[,:;]| - ", sentence))
+    asks = not first.isdisjoint(words[:1]) or any(not near.isdisjoint(start) for start in starts)
+    return asks or "?" in sentence or not anywhere.isdisjoint(words)
 
 
 def _wh(words: Sequence[str]) -> str:

@@ -430,7 +430,7 @@ def repeats(draft: Draft) -> bool:
     """True where a row is found in two ways: named by way of itself, or spoken of as if it were another."""
     seen: set[tuple[str, int]] = set()
     for node in draft.nodes:
-        if isinstance(node, Find) and not node.many:
+        if isinstance(node, Find) and not node.many and draft.rows(node.name):
             place = (node.table, id(draft.row(node.name)))
             if place in seen:
                 return True

@@ -12,7 +12,8 @@ from typing import Any
 from worlddb.rng import Stream
 from worlddb.tasks.say.grammar import VERBATIM, Grammar, Reading, Unsayable, Writer, _Reader
 from worlddb.tasks.say.lexer import Text
-from worlddb.tasks.say.terms import Term
+from worlddb.tasks.say.terms import Term, own_key
+from worlddb.tasks.say.words import row_table
 
 VALUES = frozenset(["const", "value", "day", "today", "figure", "rowstate"])
 """Symbols that a value is written by."""
@@ -32,9 +33,15 @@ class VeiledWriter(Writer):
         self.veils = veils
         self.worn: dict[Worn, None] = {}
 
+    def _names(self, value: Any) -> bool:
+        """True for the key of a row, which names the row itself."""
+        if not isinstance(value, tuple) or value[:1] != ("of",):
+            return False
+        return bool(value[2] == own_key(self.lexicon.schema, row_table(value[1])))
+
     def write(self, symbol: str, ctx: Any, value: Any) -> str:
         """As any writer, but for what is veiled."""
-        term = value[1] if symbol == "key" and isinstance(value, tuple) and value[:1] == ("of",) else value
+        term = value[1] if symbol == "key" and self._names(value) else value
         phrase = self.veils.get(term) if isinstance(term, tuple) else None
         if phrase is None:
             return super().write(symbol, ctx, value)
