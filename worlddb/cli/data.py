@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,38 +19,79 @@ from worlddb.cli.common import (
     workers_option,
 )
 
+TABLES = ("parquet",)
+QUESTIONS = ("nestful",)
+ATTEMPTS = ("trl", "trl-completion", "openai", "sharegpt", "actionstudio", "bfcl", "verl", "skyrl", "nemo")
+"""Formats: of whole stores, of questions, of attempts (worlddb/export/formats.py has them)."""
+
 
 @click.command()
 @store_argument
 @click.option(
-    "--format",
-    "kind",
-    type=click.Choice(["parquet", "nestful"]),
-    default="parquet",
-    show_default=True,
+    "--format", "kind", type=click.Choice([*TABLES, *ATTEMPTS, *QUESTIONS]), default="parquet", show_default=True,
     help="Format of the files.",
-)
+)  # fmt: skip
 @click.option(
     "--out", type=click.Path(path_type=Path),
-    help="Folder to make, export/ inside the store if not given; for nestful a file, nestful.jsonl in the store.",
+    help="Of parquet a folder to make, export/ in the store if not given; of all others a file, named after the format.",
 )  # fmt: skip
+@click.option(
+    "--split", metavar="NAME",
+    help="train or eval: one side of the suites' line; or shares, a file each: train=0.9,eval=0.1.",
+)  # fmt: skip
+@click.option(
+    "--from", "runs", type=click.Path(path_type=Path), metavar="RUNS",
+    help="Recorded attempts (JSON lines, or a folder of such files) instead of the gold.",
+)  # fmt: skip
+@click.option(
+    "--min-reward", type=float, default=1.0, show_default=True, metavar="R", help="Leave out what is worth less."
+)
+@click.option(
+    "--recoveries", type=float, default=0.0, metavar="P",
+    help="With probability P the gold makes a mistake that is refused, and mends it.",
+)  # fmt: skip
+@click.option(
+    "--thoughts", type=click.Choice(["none", "template"]), default="none", show_default=True,
+    help="A sentence before each call of the gold.",
+)  # fmt: skip
+@click.option("--seed", type=int, default=0, metavar="N", help="Of the mistakes.")
 @workers_option
-def export(path: Path, kind: str, out: Path | None, workers: int | None) -> None:
-    """Write the worlds of the store PATH (data/out if not given) as Parquet files, or their questions as nested calls.
+def export(path: Path, kind: str, out: Path | None, workers: int | None, **given: Any) -> None:
+    """Write the worlds of the store PATH (data/out if not given) as Parquet files, or their tasks as rows for a trainer.
 
-    The tables are worlds, tables, columns, keys, rules; tasks, the gold (one row a call) and rejections (why the gate
-    refused others); and rows, which has every row of every world as JSON.  The format nestful has a line of JSON for each
-    task that only asks for one value: nested calls of functions that give one value each.
+    The tables of parquet are worlds, tables, columns, keys, rules; tasks, the gold (one row a call) and rejections (why
+    the gate refused others); and rows, which has every row of every world as JSON.  All other formats have a row for each
+    task: conversations in which the gold is played (trl, openai, sharegpt, actionstudio), prompts with the address of the
+    task (verl, skyrl, nemo), questions with their calls (bfcl, nestful).  docs/exports.md shows how each of them is loaded.
 
     \b
     Examples:
       worlddb export
-      worlddb export data/small --out parquet
+      worlddb export data/small --format trl --split train --recoveries 0.2
+      worlddb export data/small --format trl --split train=0.9,eval=0.1 --out data/sft.parquet
+      worlddb export data/small --format openai --from runs/chat.jsonl
       worlddb export --format nestful --out questions.jsonl
     """
+    source = click.get_current_context().get_parameter_source
+    told = [n for n in given if (how := source(n)) is not None and how.name != "DEFAULT"]
+    allowed = {"parquet": (), "nestful": ("split",)}.get(kind, tuple(given))
+    if idle := [n for n in told if n not in allowed]:
+        raise click.UsageError(f"--format {kind} takes no {' and no '.join(_OPTIONS.get(n, f'--{n}') for n in idle)}")
+    if given["runs"] and (idle := [n for n in told if n in _OF_GOLD]):
+        raise click.UsageError(f"--{idle[0]} is of the gold; leave it out where attempts come from a file")
     if kind == "nestful":
-        _export_nestful(path, out)
-        return
+        _export_nestful(path, out, given["split"])
+    elif kind in ATTEMPTS:
+        _export_attempts(path, kind, out, workers, given)
+    else:
+        _export_tables(path, out, workers)
+
+
+_OPTIONS = {"runs": "--from", "min_reward": "--min-reward"}
+_OF_GOLD = ("recoveries", "thoughts", "seed")
+
+
+def _export_tables(path: Path, out: Path | None, workers: int | None) -> None:
     from worlddb.export.parquet import export as export_store
     from worlddb.store import open_store
 
@@ -59,15 +101,40 @@ def export(path: Path, kind: str, out: Path | None, workers: int | None) -> None
     click.echo(f'exported to {target}; try: worlddb query {target} "SELECT count(*) FROM rows"')
 
 
-def _export_nestful(path: Path, out: Path | None) -> None:
-    from worlddb.export.nestful import export as export_questions
+def _export_attempts(path: Path, kind: str, out: Path | None, workers: int | None, given: dict[str, Any]) -> None:
+    from worlddb.export.golds import Manner
+    from worlddb.export.rows import Order, export_rows
+    from worlddb.export.splits import splits_of
     from worlddb.store import open_store
 
-    note_unfinished(open_store(path))
-    with progress("exporting tasks") as report:
-        done = export_questions(path, out, progress=report)
-    left = ", ".join(f"{n} because {why}" for why, n in sorted(done.left_out.items()))
-    click.echo(f"{done.samples} samples are in {done.path}; tasks left out: {left or 'none'}")
+    if given["runs"] is None:
+        note_unfinished(open_store(path))
+    manner = Manner(given["recoveries"], given["thoughts"], given["seed"])
+    order = Order(kind, splits_of(given["split"]), manner, given["min_reward"])
+    with progress("exporting") as report:
+        done = export_rows(path, order, out, runs=given["runs"], workers=workers, progress=report)
+    wrote = ", ".join(f"{rows} rows are in {file}" for file, rows in done.rows.items())
+    click.echo(f"{wrote}; attempts left out: {_reasons(done.left_out)}")
+
+
+def _export_nestful(path: Path, out: Path | None, split: str | None) -> None:
+    from worlddb.export.nestful import export as export_questions
+    from worlddb.export.splits import keepers, splits_of
+    from worlddb.store import open_store
+
+    store = open_store(path)
+    note_unfinished(store)
+    base, splits = out or store.path / "nestful.jsonl", splits_of(split)
+    for name, keep in keepers(splits):
+        several = name and (splits.shares or out is None)
+        target = base.with_name(f"{base.stem}-{name}{base.suffix}") if several else base
+        with progress("exporting tasks") as report:
+            done = export_questions(path, target, keep=keep, progress=report)
+        click.echo(f"{done.samples} samples are in {done.path}; tasks left out: {_reasons(done.left_out)}")
+
+
+def _reasons(left_out: dict[str, int]) -> str:
+    return ", ".join(f"{n} because {why}" for why, n in sorted(left_out.items())) or "none"
 
 
 @click.command()

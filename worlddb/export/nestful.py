@@ -1,17 +1,18 @@
-"""Export to NESTFUL's form: questions as nested calls of flat functions, one JSON object a line.
+"""Export to NESTFUL's form (v2): questions as nested calls of flat functions, one JSON object a line.
 
     {"sample_id", "input", "output": [{"name", "label": "$var_1", "arguments": {"arg_0": 20, "arg_1": "$var_1.result$"}}],
      "tools": [{"name", "description", "parameters": {"arg_0": {"description", "type"}},
                 "output_parameters": {"result": {"description", "type"}}}], "gold_answer"}
 
-Only tasks that change nothing and ask for one value have such a form.  Values are the stored ones: money in minor units.
+In the file all five are strings, as in the published data: output, tools and gold_answer are JSON text.  Only tasks that change
+nothing and ask for one value have such a form.  Values are the stored ones: money in minor units.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,9 +54,15 @@ class Written(NamedTuple):
 
 
 def export(
-    path: str | Path = "data/out", out: str | Path | None = None, *, progress: Progress | None = None
+    path: str | Path = "data/out",
+    out: str | Path | None = None,
+    *,
+    keep: Callable[[Task, Schema], bool] | None = None,
+    progress: Progress | None = None,
 ) -> Written:
     """Write the questions among the tasks of a store to the file `out` (nestful.jsonl inside the store), a line each.
+
+    `keep` says which tasks are wanted; the others are not counted.
 
     Raises:
         StoreError: there is no store, it is damaged or has no tasks; the file is there already or cannot be written.
@@ -71,7 +78,8 @@ def export(
     try:
         with partial.open("wb") as file:
             for done, world in enumerate(store, start=1):
-                for line in lines_of(world.schema, world.tasks, left):
+                tasks = (t for t in world.tasks if keep is None or keep(t, world.schema))
+                for line in lines_of(world.schema, tasks, left):
                     file.write(line)
                     samples += 1
                 if progress:
@@ -89,9 +97,15 @@ def lines_of(schema: Schema, tasks: Iterable[Task], left: Counter[str]) -> Itera
     functions = Functions(schema)
     for task in tasks:
         try:
-            yield msgspec.json.encode(sample_of(functions, task)) + b"\n"
+            yield msgspec.json.encode(columns_of(sample_of(functions, task))) + b"\n"
         except Unfit as unfit:
             left[unfit.reason] += 1
+
+
+def columns_of(sample: dict[str, Any]) -> dict[str, str]:
+    """A sample as the row of a file: what is no text becomes JSON text."""
+    texts = ("sample_id", "input")
+    return {k: v if k in texts else msgspec.json.encode(v).decode() for k, v in sample.items()}
 
 
 def sample_of(functions: Functions, task: Task) -> dict[str, Any]:
