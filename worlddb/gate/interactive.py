@@ -25,7 +25,7 @@ from worlddb.tasks.enact import Gold, Stuck, enact
 from worlddb.tasks.forms import forms_of
 from worlddb.tasks.ground import Ground
 from worlddb.tasks.model import GoldCall, Task
-from worlddb.tasks.plan import Plan
+from worlddb.tasks.plan import Fold, Group, Plan
 from worlddb.tasks.say import Lexicon
 from worlddb.tasks.withhold import Unheld, Withheld, Withholder
 from worlddb.users.phrases import users_file
@@ -153,9 +153,11 @@ class Interviewer:
 
     def _enacted(self, plan: Plan) -> Gold | None:
         try:
-            return enact(self.ground, plan)
+            gold = enact(self.ground, plan)
         except (Stuck, BrokenPromise):
             return None
+        figures = (gold.known[n.name].value for n in plan.nodes if isinstance(n, Fold | Group) and n.name in gold.known)
+        return None if None in figures else gold  # nobody takes a value for meant that leaves nothing to reckon with
 
     def _end(self, gold: Gold) -> bytes:
         """The net changes, what clocks wrote aside, and the answer."""
