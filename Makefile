@@ -2,7 +2,7 @@
 #   make worlds   grow 1,000 worlds, export them, and answer one question about them
 #   make test     run every check
 # Others: make bench (speed, as JSON), make campaign (slow property tests), make tasks-survey (tasks proved and counted),
-# make mcp-matrix (the MCP server and clients of other versions), make golden (accept new hashes), make clean
+# make test-adapters (each framework's adapter with the real package, in an environment of its own), make mcp-matrix (the MCP server and clients of other versions), make golden (accept new hashes), make clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,7 +11,7 @@ OUT ?= data/out
 N ?= 1000
 QUERY := SELECT domain, count(*) AS worlds, sum(rows) AS rows, round(avg(tables), 1) AS tables FROM worlds GROUP BY domain ORDER BY rows DESC LIMIT 8
 
-.PHONY: install worlds test lint bench campaign tasks-survey mcp-matrix golden sample clean
+.PHONY: install worlds test test-adapters lint bench campaign tasks-survey mcp-matrix golden sample clean
 
 install: $(VENV)/.installed
 
@@ -33,6 +33,9 @@ lint: install
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q
+
+test-adapters: install
+	$(BIN)/python tests/adapters/run.py --all
 
 bench: install
 	$(BIN)/python -m tests.bench

@@ -9,7 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "worlddb"
 FLOORS = {
-    "backends": 0, "errors": 0, "files": 0, "parallel": 0, "rng": 0, "library": 0, "version": 0, "semantics": 1, "schema": 2, "world": 3,
+    "backends": 0, "errors": 0, "files": 0, "parallel": 0, "rng": 0, "library": 0, "version": 0,
+    "semantics": 1, "schema": 2, "world": 3,
     "tools": 4, "tasks": 5, "heldout": 5, "policies": 5, "users": 5, "episode": 6,
     "gate": 7, "rubrics": 7, "report": 7, "attempts": 7, "runs": 7,
     "suites": 7, "codecs": 7, "shards": 7, "store": 7, "request": 7, "spawner": 7, "dictionaries": 7, "catalog": 7,

@@ -11,10 +11,10 @@ import msgspec
 from worlddb.check_tasks import Tally, TaskReport, check_tasks
 from worlddb.codecs import read_codecs
 from worlddb.errors import BadRequest, StoreError
-from worlddb.parallel import each, worker_count
+from worlddb.parallel import crew, each
 from worlddb.request import task_version
 from worlddb.shards import Entry, read_shard, shard_path
-from worlddb.spawner import Progress
+from worlddb.spawner import Places, Progress
 from worlddb.store import StoreRecipe, open_store
 from worlddb.world.model import World
 
@@ -53,6 +53,8 @@ def check_store(
     pools: Path | None = None,
     domain: str = "",
     workers: int | None = None,
+    backend: str = "process",
+    address: str | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Check every world: digest, integrity, foreign keys, rules; every task: the gold's reward is 1 and that of doing nothing
@@ -62,18 +64,22 @@ def check_store(
     and the `domain` file that the store was grown with, where they were not worlddb's own.  Damage is reported, not raised,
     and does not keep the other worlds from being checked.
 
+    `workers`, `backend` and `address` say who does it, as for `spawn`.
+
     Raises:
         StoreError: `path` holds no store, or one of a newer format, or its store.json or dictionaries are damaged.
     """
-    store = open_store(path)
+    hands, store = crew(workers, backend, address), open_store(path)
     read_codecs(store.path, store.recipe)
-    jobs = [Job(store.path, store.recipe, number, regrow, pools, domain) for number in store.shards]
+    places = Places(store.path, pools, domain).for_crew(hands)
+    jobs = (Job(store.recipe, number, regrow, places) for number in store.shards)
     faults, done, unsound, tally = list(_check_version(store.recipe) if regrow else ()), 0, 0, Tally.empty()
-    for job, found in zip(jobs, each(check_shard, jobs, min(worker_count(workers), max(1, len(jobs)))), strict=True):
+    all_found = each(check_shard, jobs, hands.for_jobs(len(store.shards)))
+    for number, found in zip(store.shards, all_found, strict=True):
         faults += found.faults
         unsound += found.unsound
         tally.add(found.tally)
-        done += len(store.recipe.positions(job.number))
+        done += len(store.recipe.positions(number))
         if progress:
             progress(done, len(store))
     if not store.finished:
@@ -92,12 +98,10 @@ def check_store(
 class Job(NamedTuple):
     """One shard to check."""
 
-    home: Path
     recipe: StoreRecipe
     number: int
     regrow: bool
-    pools: Path | None
-    domain: str
+    places: Places
 
 
 class Found(NamedTuple):
@@ -110,12 +114,12 @@ class Found(NamedTuple):
 
 def check_shard(job: Job) -> Found:
     """Check the worlds of one shard."""
-    path, positions = shard_path(job.home, job.number), job.recipe.positions(job.number)
+    home, positions = job.places.home, job.recipe.positions(job.number)
     faults: list[Fault] = []
     seen: set[int] = set()
     bad, tally = 0, Tally.empty()
     try:
-        for entry in read_shard(path, read_codecs(job.home, job.recipe)):
+        for entry in read_shard(shard_path(home, job.number), read_codecs(home, job.recipe)):
             seen.add(entry.position)
             found = [Fault(entry.id, what) for what in _check_entry(entry, job)]
             bad += bool(found)
@@ -155,16 +159,16 @@ def _check_entry(entry: Entry, job: Job) -> list[str]:
         faults.append(f"its domain '{world.schema.domain}' is held out from the suite '{job.recipe.suite}'")
     faults += check(world)
     if job.regrow:
-        faults += _regrow(world, job.pools, job.domain)
+        faults += _regrow(world, job.places)
     return faults
 
 
-def _regrow(world: World, pools: Path | None, domain: str) -> list[str]:
+def _regrow(world: World, places: Places) -> list[str]:
     from worlddb.world.generate import generate
 
     recipe = world.recipe
     try:
-        again = generate(recipe.seed, recipe.profile, domain=domain or recipe.domain, pools=pools)
+        again = generate(recipe.seed, recipe.profile, domain=places.domain or recipe.domain, pools=places.pools)
     except BadRequest as error:
         return [str(error)]
     if again.recipe != recipe:

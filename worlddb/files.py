@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,8 +19,8 @@ def short_digest(data: bytes) -> str:
 
 
 def partial_path(path: Path) -> Path:
-    """The temporary name of a file that is being written."""
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+    """A temporary name for a file that is being written; each is another, whichever machine asks."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
 
 
 def publish(partial: Path, path: Path) -> None:
@@ -45,6 +49,55 @@ def write_whole(path: Path, data: bytes) -> None:
         raise unwritable(path, error.strerror or str(error)) from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_first(path: Path, data: bytes) -> None:
+    """Write a file that appears whole or not at all, unless somebody else has just done so.
+
+    Raises:
+        StoreError: the disk is full or the folder cannot be written.
+    """
+    whole = partial_path(path)
+    try:
+        write_whole(whole, data)
+        try:
+            path.hardlink_to(whole)  # of several who do so at once, one succeeds
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without hard links
+            whole.replace(path)
+    finally:
+        whole.unlink(missing_ok=True)
+
+
+@contextmanager
+def claimed(place: Path, *, alone: bool) -> Iterator[bool]:
+    """Hold a file or folder, alone or with others who do not want it alone; False where others hold it otherwise.
+
+    The claim ends with the process at the latest.  Machines that share a folder see one another's claims on files, of those
+    on folders that depends on the file system; where it knows no locks, everybody gets what they claim.
+
+    Raises:
+        StoreError: there is no such file or folder, or it cannot be opened.
+    """
+    try:
+        handle = os.open(place, os.O_RDONLY if place.is_dir() else os.O_RDWR)
+    except OSError as error:
+        raise unwritable(place, error.strerror or str(error)) from None
+    try:
+        yield _locked(handle, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+    finally:
+        os.close(handle)
+
+
+def _locked(handle: int, kind: int) -> bool:
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # no locks on this file system
+        return True
+    return True
 
 
 def unwritable(path: Path, why: str, cure: str = "finished worlds are kept; mend that and add --resume") -> StoreError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from functools import cached_property, partial
@@ -129,6 +130,19 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 def shard_path(home: Path, number: int) -> Path:
     """Where a shard lies."""
     return home / "shards" / f"{number:05d}.sqlite"
+
+
+def shard_numbers(home: Path, shards: int) -> list[int]:
+    """The numbers below `shards` of the shards that are there, in order.
+
+    The folder is listed once: to ask for each is slow on a network's file system, which also remembers what was not there.
+    """
+    try:
+        names = [Path(entry.name) for entry in os.scandir(home / "shards")]
+    except OSError:
+        return []
+    numbers = (int(name.stem) for name in names if name.suffix == ".sqlite" and name.stem.isdecimal())
+    return sorted(n for n in numbers if n < shards)
 
 
 def damaged(path: Path, what: object) -> StoreError:

@@ -35,6 +35,7 @@ from worlddb.shards import (
     read_shard,
     read_tasks,
     reading,
+    shard_numbers,
     shard_path,
 )
 from worlddb.tasks.model import Task
@@ -109,7 +110,7 @@ class Store:
         """Use `open_store`."""
         self.path = path
         self.recipe = recipe
-        self.shards = tuple(n for n in range(recipe.shards) if shard_path(path, n).exists())
+        self.shards = tuple(shard_numbers(path, recipe.shards))
         """Numbers of the shards that are there."""
         self._connections: dict[int, apsw.Connection] = {}
 

@@ -13,6 +13,7 @@ from worlddb.cli.act import call, handbook, tools
 from worlddb.cli.chat import chat
 from worlddb.cli.data import export, query
 from worlddb.cli.domains import domains
+from worlddb.cli.eval import compare, curriculum, evaluate
 from worlddb.cli.grow import spawn
 from worlddb.cli.judge import diff, verify
 from worlddb.cli.look import check, list_worlds, open_world, show, stats
@@ -61,6 +62,7 @@ def cli() -> None:
       worlddb tasks 42               what an agent may be asked to do
       worlddb solve 42 3             how one of them is done, and judged
       worlddb chat 42 3              do it yourself
+      worlddb eval data/out --agent random     how well an agent does
       worlddb export                 all of them as Parquet
       worlddb query "SELECT domain, count(*) FROM worlds GROUP BY 1"
 
@@ -71,8 +73,8 @@ def cli() -> None:
 
 
 for _command in (
-    spawn, list_worlds, show, open_world, tools, call, play, handbook, tasks, solve, chat, verify, report, diff, serve, stats,
-    check, export, query, domains, pools,
+    spawn, list_worlds, show, open_world, tools, call, play, handbook, tasks, solve, chat, verify, evaluate, compare,
+    curriculum, report, diff, serve, stats, check, export, query, domains, pools,
 ):  # fmt: skip
     cli.add_command(_command)
 

@@ -31,6 +31,18 @@ def workers_option(command: Command) -> Command:
     return click.option("--workers", type=int, metavar="N", help="Processes; one per core if not given.")(command)
 
 
+def crew_options(command: Command) -> Command:
+    """--workers, --backend and --address: who does the work."""
+    address = click.option(
+        "--address", help="Ray cluster to use, 'auto' or HOST:PORT; if not given, it starts one here."
+    )
+    backend = click.option(
+        "--backend", type=click.Choice(["process", "ray"]), default="process", show_default=True,
+        help="Processes of this machine, or a Ray cluster whose machines share the folder.",
+    )  # fmt: skip
+    return workers_option(backend(address(command)))
+
+
 def json_option(command: Command) -> Command:
     """--json."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")(command)

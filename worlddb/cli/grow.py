@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
-from worlddb.cli.common import DEFAULT_STORE, progress, workers_option
+from worlddb.cli.common import DEFAULT_STORE, crew_options, progress
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _part(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """'2/8' -> (2, 8)."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", value, re.ASCII)
+    if not found:
+        raise click.BadParameter(f"'{value}' is not of the form I/K, as 0/8 is the first of eight parts")
+    return int(found[1]), int(found[2])
 
 
 def _complete_profile(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -46,7 +61,14 @@ def _complete_task_profile(ctx: click.Context, param: click.Parameter, incomplet
     "--out", type=click.Path(path_type=Path), default=DEFAULT_STORE, show_default=True, help="Folder to make."
 )
 @click.option("--resume", is_flag=True, help="Complete a store that was interrupted.")
-@workers_option
+@click.option(
+    "--shard",
+    metavar="I/K",
+    callback=_part,
+    help="Grow the I-th of K parts only, counted from 0; other calls grow the others.",
+)
+@click.option("--recipe-only", is_flag=True, help="Lay the store out, and grow none of its worlds yet.")
+@crew_options
 def spawn(
     n: int | None,
     seed: int | None,
@@ -58,12 +80,19 @@ def spawn(
     pools: Path | None,
     out: Path,
     resume: bool,
+    shard: tuple[int, int] | None,
+    recipe_only: bool,
     workers: int | None,
+    backend: str,
+    address: str | None,
 ) -> None:
     """Grow worlds, each with tasks for agents, into a new store.
 
-    The same options give the same worlds and tasks, whatever the number of workers.  A store that was interrupted, even by
-    kill -9, keeps its finished shards of worlds; --resume grows the rest.
+    The same options give the same worlds and tasks, whoever grows them.  A store that was interrupted, even by kill -9, keeps
+    its finished shards of worlds; --resume grows the rest.
+
+    With --shard, machines that share a folder grow one store together, as the jobs of a SLURM array do: each is given the
+    same options and another part.  A part that was killed is completed by the same call.
 
     \b
     Examples:
@@ -73,6 +102,8 @@ def spawn(
       worlddb spawn --n 1000 --tasks 0 --out data/worlds
       worlddb spawn --suite eval --out data/eval
       worlddb spawn --resume
+      worlddb spawn --n 1000000 --out /shared/million --shard $SLURM_ARRAY_TASK_ID/100
+      worlddb spawn --n 100000 --out /shared/many --backend ray --address auto
     """
     from worlddb.spawner import spawn as spawn_store
 
@@ -81,11 +112,16 @@ def spawn(
         with progress("growing worlds") as report:
             store = spawn_store(
                 out, n, seed=seed, profile=profile, suite=suite, domain=domain, tasks=tasks,
-                task_profile=task_profile, pools=pools, workers=workers, resume=resume, progress=report,
+                task_profile=task_profile, pools=pools, workers=workers, backend=backend, address=address, part=shard,
+                recipe_only=recipe_only, resume=resume, progress=report,
             )  # fmt: skip
     except KeyboardInterrupt:
-        click.echo(f"{out} keeps what was finished; 'worlddb spawn --resume --out {out}' completes it", err=True)
+        cure = "the same call" if shard else f"'worlddb spawn --resume --out {out}'"
+        click.echo(f"{out} keeps what was finished; {cure} completes it", err=True)
         raise
+    if not store.finished:
+        click.echo(f"{len(store)} of {store.recipe.n} worlds are in {out}; other parts, or --resume, grow the others")
+        return
     took, each = time.monotonic() - began, store.bytes / len(store) / 1000
     made = f" with {store.count_tasks()} tasks" if store.recipe.tasks else ""
     click.echo(f"{len(store)} worlds in {out}{made}: {took:.1f} s, {each:.1f} KB a world")

@@ -9,6 +9,7 @@ import click
 
 from worlddb.cli.common import (
     DEFAULT_STORE,
+    crew_options,
     json_option,
     note_unfinished,
     print_json,
@@ -160,10 +161,11 @@ def stats(path: Path, as_json: bool, workers: int | None) -> None:
 @click.option("--pools", type=click.Path(path_type=Path), help="The value pools that the store was grown with.")
 @click.option("--domain", default="", help="The domain file that the store was grown with.")
 @json_option
-@workers_option
+@crew_options
 def check(
-    paths: tuple[Path, ...], regrow: bool, pools: Path | None, domain: str, as_json: bool, workers: int | None
-) -> None:
+    paths: tuple[Path, ...], regrow: bool, pools: Path | None, domain: str, as_json: bool, workers: int | None, backend: str,
+    address: str | None,
+) -> None:  # fmt: skip
     """Check every world and task of the store PATH (data/out if not given).
 
     Worlds: digest, integrity, foreign keys, rules.  Tasks: the gold, played in the world, earns the reward, and doing
@@ -184,7 +186,12 @@ def check(
     found = []
     for path in paths or (DEFAULT_STORE,):
         with progress(f"checking {path}" if len(paths) > 1 else "checking") as report:
-            found.append(check_store(path, regrow=regrow, pools=pools, domain=domain, workers=workers, progress=report))
+            found.append(
+                check_store(
+                    path, regrow=regrow, pools=pools, domain=domain, workers=workers, backend=backend, address=address,
+                    progress=report,
+                )
+            )  # fmt: skip
     apart = check_disjoint(paths) if len(paths) > 1 else None
     if as_json:
         print_json({"stores": found, "content": apart.stores, "in_common": apart.pairs} if apart else found[0])

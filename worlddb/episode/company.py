@@ -81,13 +81,17 @@ class Company(NamedTuple):
         told += [_SIGN_IN.format_map(names)] if self.signs_in else []
         return " ".join(told)
 
-    def handbook(self, toolset: Toolset) -> str:
-        """The handbook of the world, with its policies where they are in force."""
-        parts = [toolset.handbook()]
-        parts += [policies_text(self.world)] if self.policies else []
+    @property
+    def rules(self) -> str:
+        """What an agent must have read that no tool tells of: the policies in force, and how the service fails; '' where nothing is."""
+        parts = [policies_text(self.world)] if self.policies else []
         if self.faults is not None and self.faults.kinds:
             parts.append(f"## When the service fails\n\n{handbook_lines(self.faults)}")
         return "\n".join(parts)
+
+    def handbook(self, toolset: Toolset) -> str:
+        """The handbook of the world, with its policies where they are in force."""
+        return "\n".join(part for part in (toolset.handbook(), self.rules) if part)
 
     def confirmed(self, session: Session) -> Confirmed:
         """Whether the user had agreed to an entry of the session's journal."""
