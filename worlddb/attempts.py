@@ -78,11 +78,11 @@ Amounts of money are whole numbers of the minor unit (1234 is 12.34). A call tha
 Do what is asked and nothing else. When you are finished, call submit{form}"""
 
 
-def prompt(world: World, told: Observation, rules: str = "") -> tuple[Message, ...]:
+def prompt(world: World, told: Observation) -> tuple[Message, ...]:
     """The first messages of an episode: what the agent is, the rules that no tool tells of, and what it is asked."""
     form = f": {told.form[:1].lower()}{told.form[1:]}" if told.form else "."
     system = SYSTEM.format(title=world.schema.title, summary=world.schema.summary, now=told.now, form=form)
-    system = "\n".join(part for part in (system, told.briefing, rules) if part)
+    system = "\n".join(part for part in (system, told.briefing, told.rules) if part)
     return {"role": "system", "content": system}, {"role": "user", "content": told.instruction}
 
 
@@ -92,7 +92,7 @@ class Talk:
     def __init__(self, episode: Episode) -> None:
         self.episode = episode
         told = episode.reset()
-        self.messages: list[Message] = list(prompt(episode.world, told, episode.company.rules))
+        self.messages: list[Message] = list(prompt(episode.world, told))
         self.tools: list[JsonSchema] = [*told.tools.openai(), submit_tool(told.form)]
         self.usage = Usage()
         self.answer: Any = UNANSWERED

@@ -83,7 +83,7 @@ class Company(NamedTuple):
 
     @property
     def rules(self) -> str:
-        """What an agent must have read that no tool tells of: the policies in force, and how the service fails; '' where nothing is."""
+        """What no tool tells of: the policies in force, and how the service fails; '' where there is nothing of the kind."""
         parts = [policies_text(self.world)] if self.policies else []
         if self.faults is not None and self.faults.kinds:
             parts.append(f"## When the service fails\n\n{handbook_lines(self.faults)}")

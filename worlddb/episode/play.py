@@ -66,6 +66,8 @@ class Observation(NamedTuple):
     """How the answer is to be given: which values of several, in which order; '' where there is nothing to say."""
     briefing: str = ""
     """That a user is there to talk with, that policies hold; '' where there is nothing of the kind."""
+    rules: str = ""
+    """The policies in force and how the service fails, in Markdown; '' where there is nothing of the kind."""
 
 
 class Episode:
@@ -121,7 +123,9 @@ class Episode:
         self.verdict = None
         instruction = self.task.instruction if isinstance(self.task, Task) else ""
         now = clock_text(self.session.now)
-        return Observation(instruction, self.session.toolset, now, form_of(self.goal), self.company.briefing)
+        return Observation(
+            instruction, self.session.toolset, now, form_of(self.goal), self.company.briefing, self.company.rules
+        )
 
     def call(self, name: str, arguments: Any = None) -> Result:
         """One tool call; see `Session.call`.  After the submission it is refused, and leaves no trace in the journal."""
