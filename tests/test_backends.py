@@ -212,7 +212,8 @@ def test_the_page_about_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert len(lines) == 5
     for line in lines:  # as they are, they would run for hours
         words = shlex.split(line)
-        context = cli.commands["spawn"].make_context("spawn", words[2:])
+        above = cli.make_context("worlddb", [words[1]], resilient_parsing=True)
+        context = cli.commands["spawn"].make_context("spawn", words[2:], parent=above)
         assert context.params["out"].name in {"many", "million", "billion"}
     monkeypatch.chdir(tmp_path)
     cli.commands["spawn"].invoke(context)

@@ -34,7 +34,8 @@ NEAR = 0.12
 
 
 def test_every_profile_is_looked_at():
-    assert set(FEW) == set(MANY) == set(task_profiles())
+    elsewhere = {"interactive", "policy", "faulty"}  # test_interactive, test_policed, test_faults
+    assert set(FEW) | elsewhere == set(MANY) | elsewhere == set(task_profiles())
 
 
 # --- a few worlds of every profile

@@ -54,7 +54,7 @@ def _complete_task_profile(ctx: click.Context, param: click.Parameter, incomplet
 @click.option(
     "--task-profile",
     shell_complete=_complete_task_profile,
-    help="How hard they are: easy, default, hard, nestful or randomworld.",
+    help="Of what kind: easy, default, hard, nestful, randomworld, interactive, policy or faulty.",
 )
 @click.option("--pools", type=click.Path(path_type=Path), help="Folder of your own value pools.")
 @click.option(
