@@ -52,7 +52,7 @@ def test_some_interactive_tasks() -> None:
 
 @pytest.mark.campaign
 def test_interactive_tasks_of_many_worlds() -> None:
-    found = survey(120, 2, seed=4_100, prompts=20)
+    found = survey(200, 2, seed=4_100, prompts=20)
     check(found)
     assert {level for level, share in found["levels"].items() if share["measured"] > 0} == set(LEVELS)
     assert set(found["families"]) == set(task_profile("interactive").families)

@@ -266,6 +266,13 @@ class Withholder:
         secrets = [s for p in chosen for s in p.topic.secrets]
         if not all(v in said.text for v in veils.values()) or any(s in said.text for s in secrets):
             raise Unheld("the instruction says it")
+        revealed = said.text
+        for place in chosen:
+            vague = topics[place.topic.name].vague
+            for veil in (vague, vague[:1].upper() + vague[1:]):
+                revealed = revealed.replace(veil, place.topic.says)
+        if self.speech.misread(revealed, plan):  # who puts the answers in their places must come to the same
+            raise Unheld("no words for it")
         below = {t for p in chosen for t in walk(p.term) if t is not p.term} - set(veils)
         topics = {p.topic.name: topics[p.topic.name] for p in places if p.term not in below}
         others = tuple(tuple(self._others(plan, p, stream.child("others", p.topic.name))) for p in chosen)

@@ -218,6 +218,16 @@ class Speech:
             read |= t is not None
         return read
 
+    def misread(self, text: str, plan: Plan) -> bool:
+        """True where the text can be read as something else than the plan; a text that cannot be read is not misread."""
+        wanted = terms.canonical(self.schema, _plain(self._placed(terms.term(self.schema, plan))))
+        try:
+            found = self.grammar.readings(Text(text), "text")
+        except TooInvolved:
+            return False
+        meant = (self.resolved(("plan", dos, asked), topic) for dos, asked, topic in found)
+        return any(t is not None and terms.canonical(self.schema, t) != wanted for t in meant)
+
     def read(self, text: str) -> Plan:
         """The plan that the text means.
 
